@@ -6,6 +6,7 @@
 <root>/devices/                 devices and host keys, as the user added them. Never cleaned.
 <root>/virtual/                 running virtual cameras
 <root>/shares/                  network shares: their settings and passwords. Never cleaned.
+<root>/sdks/                    which images of the vendor's SDK were added. Never cleaned.
 <root>/scripts/                 the lockfiles of scripts. Never cleaned.
 <root>/caches/                  what can be fetched or computed again
 <root>/holder/                  the socket of the process that keeps connections open

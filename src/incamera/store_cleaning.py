@@ -19,7 +19,7 @@ _STALE_AFTER_SECONDS = 24 * 3600
 _WRITTEN = (
     *("caches/audits", "caches/build-requires", "caches/debian-indexes", "caches/debian-rejected", "caches/devices"),
     *("caches/guards", "caches/index", "caches/metadata"),
-    *("devices", "releases", "shares", "virtual"),
+    *("devices", "releases", "sdks", "shares", "virtual"),
 )
 _LOCKS_SECONDS = 30 * 24 * 3600
 # In the folder of a running virtual camera: the trees it needs, a line `KIND/KEY` for each.

@@ -89,7 +89,7 @@ class Web:
             if not (begin or end):
                 return Web.status(200, body)(handler)
             first = int(begin) if begin else max(0, len(body) - int(end))
-            last = min(int(end), len(body) - 1) if begin else len(body) - 1
+            last = min(int(end), len(body) - 1) if begin and end else len(body) - 1
             if first > last:
                 return Web.status(416)(handler)
             content_range = f"bytes {first}-{last}/{len(body)}"

@@ -24,6 +24,8 @@ _NAMES = {
     ("virtual stop", "names"): "virtual",
     ("share attach", "name"): "shares",
     ("share remove", "name"): "shares",
+    ("sdk remove", "name"): "sdks",
+    ("sdk add", "source"): "files",
     ("lock", "upgrade"): "locked",
     ("lock", "explain"): "locked",
     ("remove", "names"): "packages",

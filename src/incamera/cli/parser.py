@@ -36,7 +36,7 @@ _TOPICS = {
     "the steps of `run`, one by one": ("lock", "build", "audit", "deploy"),
     "ship it": ("package", "inspect", "install", "status", "start", "restart", "params", "uninstall"),
     "cameras": ("device", "virtual", "share", "connections"),
-    "incamera itself": ("store", "completion", "help"),
+    "incamera itself": ("store", "sdk", "completion", "help"),
 }
 COMMANDS = tuple(name for names in _TOPICS.values() for name in names)
 # Longer lines are hard to read, however wide the terminal is.

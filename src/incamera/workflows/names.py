@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
+from incamera.build.vendor_sdk import list_sdks
 from incamera.connect.choose import devices_folder
 from incamera.device.registry import load_routes
 from incamera.errors import InCameraError
@@ -101,4 +102,5 @@ _FINDERS: Mapping[str, Callable[[Context, Path], Iterable[str]]] = {
     "packages": _packages,
     "locked": _locked,
     "shares": lambda context, folder: load_shares(shares_folder(context)),
+    "sdks": lambda context, folder: [record["name"] for _, record in list_sdks(context.store)],
 }
