@@ -243,9 +243,10 @@ class Process:
     def undefined_symbols(self, load: Load) -> Undefined:
         """Return the symbols that files of the subject in *load* import, and that no file is known to export."""
         undefined = Undefined({}, {})
+        exports = [one.symbols.exports for one in load.objects if one.symbols is not None]
         for item in load.objects:
             for reference in self._undefined_at_start(item):
-                if any(one.symbols is not None and is_exported(reference, one.symbols.exports) for one in load.objects):
+                if any(is_exported(reference, known) for known in exports):
                     continue
                 perhaps = self._find_unclear(load, reference)
                 if perhaps is None:

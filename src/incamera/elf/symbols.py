@@ -82,6 +82,7 @@ def symbols_of(tables: Tables) -> Symbols:
     imports: list[Reference] = []
     weak: list[str] = []
     exports: list[str] = []
+    strings = tables.strings
     for number, row in enumerate(form.iter_unpack(table)):
         if tables.is_64bit:
             name, information, visibility, section, value = row
@@ -90,7 +91,9 @@ def symbols_of(tables: Tables) -> Symbols:
         binding, kind = information >> 4, information & 15
         if binding == 0 or not name:
             continue
-        text = tables.string(name)
+        # Some files have ten thousand symbols: this is tables.string(name) without the time that its calls take.
+        end = strings.find(b"\0", name)
+        text = strings[name:end].decode("utf-8", "backslashreplace") if end >= 0 else tables.string(name)
         version = versions[number] if versions else 0
         if section == 0:
             if binding == 2:

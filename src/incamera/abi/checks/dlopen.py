@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.abi.checks.imports import find_importers, module_of
-from incamera.abi.checks.library_calls import OPENS_LIBRARIES, LibraryCall, find_library_calls
+from incamera.abi.checks.library_calls import LibraryCall, find_library_calls, may_open_libraries
 from incamera.abi.checks.python import is_module
 from incamera.abi.findings import Finding, Kind, Severity
 from incamera.abi.process import is_exported
@@ -76,7 +76,7 @@ def _choices(subject: Subject) -> Iterator[list[LibraryCall]]:
     """Yield the calls that open or search libraries; those that are alternatives together."""
     for path in subject.sources:
         source = _read_source(subject, path)
-        if OPENS_LIBRARIES.search(source):
+        if may_open_libraries(source):
             calls = sorted(find_library_calls(path, source), key=lambda call: (call.choice, call.line))
             for _, choice in itertools.groupby(calls, key=lambda call: call.choice):
                 yield list(choice)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-# Files without any of these words open no libraries.
-OPENS_LIBRARIES = re.compile(rb"CDLL|PyDLL|LoadLibrary|find_library|dlopen|\b(?:cdll|pydll)\[")
+# Files without any of these words open no libraries. A regular expression of them takes ten times as long to search.
+_WORDS = (b"CDLL", b"PyDLL", b"LoadLibrary", b"find_library", b"dlopen", b"cdll[", b"pydll[")
 _OPENERS = frozenset({"CDLL", "PyDLL", "LoadLibrary", "dlopen", "find_library"})
 _TABLES = frozenset({"cdll", "pydll"})  # cdll["libx.so.1"] opens as LoadLibrary does
 _FAILURES = frozenset({"OSError", "IOError", "EnvironmentError", "Exception", "BaseException"})
@@ -41,6 +41,11 @@ class LibraryCall:
     name: str | None
     choice: int
     goes_on: bool = False
+
+
+def may_open_libraries(source: bytes) -> bool:
+    """Return whether *source* is worth a `find_library_calls`, which takes much longer."""
+    return any(word in source for word in _WORDS)
 
 
 def find_library_calls(file: str, source: bytes) -> list[LibraryCall]:
