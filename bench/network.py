@@ -8,6 +8,9 @@ defines it. Beside each command stands, from the same run, a bare `ssh CAMERA tr
 `tar | gzip -1 | ssh CAMERA 'gunzip | tar'` and a check of each file's digest there.
 
 The store that is set (INCAMERA_STORE, else the user's own) is used; what fills it is not timed.
+
+incamera packs less for an address of this computer. With `--away`, the relay has an address that a camera could have,
+in a network namespace.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,11 +27,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from edit import PROFILE, Watch
 from incamera.store import find_store_path
 from measure import INCAMERA, CannotMeasure, Failed, Figure, main, run, say, temporary_folder
-from slow_line import NETWORKS, SlowLine, slow_line
+from slow_line import LOOPBACK, NETWORKS, SlowLine, slow_line
 
 # The most turns, over a connection that is made for the command.
 _GOALS = {"python -c pass": 12, "run, unchanged": 12, "run after an edit": 14, "run --watch, an edit": 2}
@@ -37,6 +42,9 @@ _SLOW_MBIT = 10
 _DEPLOY_MEGABYTES = 16
 _RUNS = "print('edit {number}')\n"
 _STAYS = "import time\nprint('edit {number} ', flush=True)\nwhile True:\n    time.sleep(0.05)\n"
+# For documentation (RFC 5737): no host has it.
+_AWAY = "192.0.2.1"
+_IN_NAMESPACE = 'ip link set lo up && ip address add "$1/32" dev lo && shift && exec "$@"'
 _OURS_THERE = "rm -rf /tmp/incamera* /usr/local/packages/incamera* /tmp/baseline"
 
 
@@ -83,16 +91,31 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         )
     os.environ["INCAMERA_COLD"] = "1"
     os.environ["INCAMERA_STORE"] = str(find_store_path(os.environ))
+    if arguments.away and arguments.locked is None:
+        with temporary_folder() as folder:
+            enter_namespace(folder)
     figures: list[Figure] = []
     with temporary_folder() as folder, camera(arguments) as details:
         os.environ["HOME"] = str(folder)  # for a configuration and a list of host keys of our own
         for network in networks:
             with (
-                slow_line(int(str(details["port"])), network) as line,
+                slow_line(int(str(details["port"])), network, address=_AWAY if arguments.away else LOOPBACK) as line,
                 reached(folder, line, str(details["key"])) as way,
             ):
                 figures += measure_way(folder, way, arguments)
     return figures
+
+
+def enter_namespace(folder: Path) -> NoReturn:
+    """Start this script again in a network namespace of its own, with lockfiles: it can fetch nothing there."""
+    for dependencies in ((), ("numpy",)):
+        project = write_project(folder / locks_of(dependencies), *dependencies)
+        (project / "app.py").write_text("")
+        for verb in ("lock", "build"):
+            run([INCAMERA, verb, "-C", str(project), "--target", "armv7hf"])
+    script = [sys.executable, *sys.argv, "--locked", str(folder)]
+    unshare = ["unshare", "--map-root-user", "--net", "sh", "-c", _IN_NAMESPACE, "sh", _AWAY]
+    sys.exit(subprocess.run([*unshare, *script], check=False).returncode)
 
 
 def measure_way(folder: Path, way: Way, arguments: argparse.Namespace) -> Iterator[Figure]:
@@ -108,8 +131,8 @@ def measure_way(folder: Path, way: Way, arguments: argparse.Namespace) -> Iterat
     yield from figures("ssh CAMERA true", login, "")
     told = f"ssh CAMERA true: {login.turns:g} turns, {login.seconds:.2f} s"
     if arguments.deploy:
-        yield from measure_deploy(folder, way)
-    project = write_project(folder / way.host)
+        yield from measure_deploy(folder, way, arguments.locked)
+    project = write_project(folder / way.host, locked=arguments.locked)
     app = project / "app.py"
     app.write_text(_RUNS.format(number=0))
     words = ("-C", project)
@@ -146,9 +169,9 @@ def measure_way(folder: Path, way: Way, arguments: argparse.Namespace) -> Iterat
         yield from figures("run --watch, an edit", typical(rounds, saved), told)
 
 
-def measure_deploy(folder: Path, way: Way) -> Iterator[Figure]:
+def measure_deploy(folder: Path, way: Way, locked: Path | None) -> Iterator[Figure]:
     network = way.line.network
-    project = write_project(folder / f"deployed-{way.host}", "numpy")
+    project = write_project(folder / f"deployed-{way.host}", "numpy", locked=locked)
     (project / "app.py").write_text("import numpy\n")
     built = Path(run([INCAMERA, "build", "-C", str(project), "--target", "armv7hf", "--json"]).document["path"])
     known = way.cost(lambda: send_plainly(way, built))
@@ -200,11 +223,19 @@ def settle(line: SlowLine) -> None:
         time.sleep(1)
 
 
-def write_project(folder: Path, *dependencies: str) -> Path:
+def write_project(folder: Path, *dependencies: str, locked: Path | None = None) -> Path:
     folder.mkdir()
+    if locked is not None:
+        for lock in (locked / locks_of(dependencies)).glob("pylock.*.toml"):
+            shutil.copy(lock, folder)
     text = f'[project]\nname = "{folder.name}"\nversion = "1"\ndependencies = {list(dependencies)}\n'
     (folder / "pyproject.toml").write_text(text)
     return folder
+
+
+def locks_of(dependencies: Sequence[str]) -> str:
+    """Return the name of the folder with the lockfiles of the project that has *dependencies*."""
+    return "-".join(("locks", *dependencies))
 
 
 @contextmanager
@@ -225,7 +256,7 @@ def reached(folder: Path, line: SlowLine, key: str) -> Iterator[Way]:
     home = folder / ".ssh"
     home.mkdir(exist_ok=True)
     settings = {
-        "HostName": "127.0.0.1",
+        "HostName": line.address,
         "Port": line.port,
         "User": "root",
         "IdentityFile": key,
@@ -249,6 +280,8 @@ def reached(folder: Path, line: SlowLine, key: str) -> Iterator[Way]:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default=PROFILE, help="the virtual camera's (%(default)s)")
     parser.add_argument("--ssh-server", default="dropbear", help="its SSH server (%(default)s)")
+    parser.add_argument("--away", action="store_true", help="the relay has no address of this computer")
+    parser.add_argument("--locked", type=Path, metavar="DIR", help=argparse.SUPPRESS)
     parser.add_argument("--only", default="", metavar="NAME", help="a network whose name begins so")
     parser.add_argument("--rounds", type=int, default=3, help="measure so often, take the medians (%(default)s)")
     parser.add_argument("--no-deploy", dest="deploy", action="store_false", help="leave out the first deploy")

@@ -41,12 +41,18 @@ NETWORKS = (
     Network("120 ms, 2 Mbit/s, 1 % loss", 0.120, 2, 0.01),
 )
 
+LOOPBACK = "127.0.0.1"
+
 
 class SlowLine:
-    """Forwards connections to `port` on loopback. `turns`, `sent` (host → camera) and `received` are counts."""
+    """Forwards connections to `port` of *address* to the port *to* of loopback.
 
-    def __init__(self, to: int, network: Network) -> None:
+    `turns`, `sent` (host → camera) and `received` are counts.
+    """
+
+    def __init__(self, to: int, network: Network, address: str) -> None:
         self.network = network
+        self.address = address
         self._to = to
         self._loop = asyncio.new_event_loop()
         self._random = random.Random(1)
@@ -59,7 +65,7 @@ class SlowLine:
 
     def start(self) -> None:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.create_server((self.address, 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         self._server = self._call(asyncio.start_server(self._serve, sock=listener))
         self.port = self._server.sockets[0].getsockname()[1]
@@ -80,7 +86,7 @@ class SlowLine:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(self.network.round_trip)  # TCP's own handshake
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        there_reader, there_writer = await asyncio.open_connection(LOOPBACK, self._to)
         try:
             await asyncio.gather(
                 self._carry(reader, there_writer, self._note_sent, lambda _: None),
@@ -157,8 +163,8 @@ class SlowLine:
 
 
 @contextmanager
-def slow_line(to: int, network: Network) -> Iterator[SlowLine]:
-    line = SlowLine(to, network)
+def slow_line(to: int, network: Network, *, address: str = LOOPBACK) -> Iterator[SlowLine]:
+    line = SlowLine(to, network, address)
     line.start()
     try:
         yield line
