@@ -59,6 +59,8 @@ def find_data_place(facts: DeviceFacts, wanted: DataPlace | None, *, device: str
         problem = "does not answer"
     elif "ro" in place.flags:
         problem = "is mounted read-only"
+    elif place.renamed_by_all:
+        problem = f"lets everybody rename what is in it (as root: chmod +t {place.path})"
     elif not place.folder:
         problem = f"has a folder incamera that belongs to {place.owner}"
     elif not place.writable:

@@ -158,6 +158,8 @@ def _find_fault(place: Place) -> str | None:
         return "does not answer"
     if "ro" in place.flags:
         return "is mounted read-only"
+    if place.renamed_by_all:
+        return f"lets everybody rename what is in it (as root: chmod +t {place.path})"
     if not place.folder:
         return f"has folders with incamera's names that belong to {place.owner}, who can remove {place.path}/{FOLDER}"
     if not place.writable:

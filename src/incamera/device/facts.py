@@ -35,17 +35,23 @@ class Place:
     executable: bool
     """Whether a trial program could be started there."""
     flags: tuple[str, ...] = ()
-    """Those of the mount's options that forbid something, `ro` and `noexec`; `silent`: it did not answer at all."""
+    """Those of the mount's options that forbid something, `ro` and `noexec`; `silent`: it did not answer at all;
+    `not-sticky`: everybody can rename what is in it."""
     apps: tuple[str, ...] = ()
     """The names of the apps that have a bundle there."""
     folder: str = FOLDER
-    """The name of our folder there. Empty: other users have taken each name that it could have."""
+    """The name of our folder there. Empty: it can have none, since other users have taken each name, or could."""
     owner: str = ""
-    """Who has taken them."""
+    """Who has taken the names. Empty: nobody has."""
 
     @property
     def ram(self) -> bool:
         return self.filesystem in _RAM
+
+    @property
+    def renamed_by_all(self) -> bool:
+        """Whether everybody can rename what is in it: other users could put programs of theirs in place of ours."""
+        return "not-sticky" in self.flags
 
     @property
     def kind(self) -> Kind:
@@ -92,7 +98,7 @@ class DeviceFacts:
     def links_roots(self) -> bool:
         """Whether /tmp can hold folders of links, so that a bundle and its runtime can be in different folders."""
         ram = self.find_place(Kind.ram)
-        return ram is not None and ram.writable and ram.executable
+        return ram is not None and ram.writable and ram.executable and not ram.renamed_by_all
 
     def find_place(self, kind: Kind) -> Place | None:
         """Return the place of that kind, None where the device has none."""

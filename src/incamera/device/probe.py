@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from incamera.device.facts import PLACES, DeviceFacts, DeviceLibrary, Place, parse_facts
 from incamera.disk import write_cache
 from incamera.errors import DeviceError
-from incamera.guard.places import CHOOSE_FOLDER, FOLDER, OWN_FUNCTIONS
+from incamera.guard.places import CHOOSE_FOLDER, FOLDER, NOT_STICKY, OWN_FUNCTIONS
 from incamera.runtime.launcher.protocol import OWN_SUFFIX
 from incamera.targets.form import Kind
 from incamera.transport.protocols import Script
@@ -309,13 +309,16 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
         free = None if kilobytes == "-" else _parse_kilobytes(kilobytes)
         trial = trials.get(path, "read")
         folder, owner = folders.get(path, (FOLDER, ""))
+        forbids = options & {"ro", "noexec"}
+        if (folder, owner) == ("", NOT_STICKY):
+            owner, forbids = "", forbids | {"not-sticky"}
         place = Place(
             path=path,
             filesystem=kind,
             free=free,
             writable=trial != "read" and "ro" not in options,
             executable=trial == "exec" and "noexec" not in options,
-            flags=tuple(sorted(options & {"ro", "noexec"})),
+            flags=tuple(sorted(forbids)),
             apps=tuple(apps.get(path, ())),
             folder=folder,
             owner=owner,
@@ -333,9 +336,11 @@ def _parse_places(sections: Mapping[str, list[str]], trials: Mapping[str, str], 
 
 
 def _parse_folder(line: str) -> tuple[str, tuple[str, str]]:
-    """Parse `PLACE NAME` or `PLACE - OWNER`: the place, the name of our folder there, and who has taken the name."""
+    """Parse `PLACE NAME`, `PLACE - OWNER` or `PLACE !`: the place, our folder's name there, and who has taken it."""
     place, _, rest = line.partition(" ")
     name, _, owner = rest.partition(" ")
+    if name == NOT_STICKY:
+        return place, ("", NOT_STICKY)
     return place, (name, "") if _OWN_NAME.fullmatch(name) else ("", _check_text(owner))
 
 

@@ -90,6 +90,10 @@ def _taken(device: Device, message: str) -> DeviceError:
     """Return the error for a path that another user has taken, or to which others can write."""
     text, _, owner = message.partition(": owner ")
     path = text.split(" ", 4)[-1]
+    if text.startswith("everybody can rename"):
+        path = path.removeprefix("in ")
+        hint = f"so another user could put programs there in place of yours. As root, type: chmod +t {path}"
+        return DeviceError(f"{text} on {device}", hint=hint)
     if not owner:
         hint = f"look at it there. If it is incamera's, remove it (rm -r {path}), or type: chmod go-w {path}"
         return DeviceError(f"{text} on {device}", hint=hint)

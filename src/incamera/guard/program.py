@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 _UPLOAD_SECONDS = 120.0
 
 
-# Ends with `taken` where another user may have put a part of the path $2 below the folder $1 there. `make_own` makes
-# its folders: each by itself and then looked at, since `mkdir -p` would follow a link that is put there meanwhile.
+# Ends with `taken` where another user may have put, or may put, a part of the path $2 below the folder $1 there.
+# `make_own` makes its folders: each by itself and then looked at, since `mkdir -p` would follow a link that is put
+# there meanwhile.
 _REQUIRE_OWN = (
     OWN_FUNCTIONS
     + """
 place=$1 path=$2 uid=
 go_down() {
+  not_sticky && { echo "everybody can rename folders in $place" >&2; exit TAKEN; }
   rest=${path#"$place"/} file=$place
   while [ "$rest" ]; do
     file=$file/${rest%%/*}

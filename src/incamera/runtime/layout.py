@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 # Part of each runtime's cache key: increase it when the same packages give another runtime.
-FORMAT = 17
+FORMAT = 18
 
 APP = "app"
 # The original file names of the libraries, {"libz.so.1": "libz.so.1.2.13"}, by which the loader rule compares versions.

@@ -15,6 +15,7 @@ from incamera.errors import ConfigError, DeviceRefused, DeviceUnreachable, Usage
 from incamera.home import find_home
 from incamera.transport.device import Device, parse_address
 from incamera.transport.host_keys import HostKeyChecker
+from incamera.transport.keepalive import KEEPALIVE_COUNT, KEEPALIVE_SECONDS, use_confirmations
 from incamera.transport.revoked_keys import load_revoked
 from incamera.transport.session import Session
 from incamera.transport.ssh_config import Place, read_config
@@ -35,10 +36,6 @@ CONNECT_SECONDS = 10.0
 # For all of it: a slow processor needs seconds for the key exchange, and some servers for the login.
 WHOLE_SECONDS = 30.0
 _MARGIN_SECONDS = 0.5
-# A dead peer is noticed within 20 seconds: after four of these without an answer. An outage of 10 seconds is survived,
-# for TCP may need as long again until it repeats what was lost.
-_KEEPALIVE_SECONDS = 4.5
-_KEEPALIVE_COUNT = 3
 # In the order in which a device that is met for the first time is asked for them.
 _HOST_KEY_ALGORITHMS = (
     *("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
@@ -213,6 +210,7 @@ class _Attempt:
         class Client(asyncssh.SSHClient):
             def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
                 login.algorithms = conn._sig_algs
+                use_confirmations(conn, through_jump=tunnel is not None)
                 if quickly is not None:
                     hasten(conn, quickly)
                 progress.begin(conn)
@@ -363,8 +361,8 @@ def _arguments(config: SshConfig, checker: HostKeyChecker) -> dict[str, Any]:
         # Time is kept here, for each step.
         "connect_timeout": None,
         "login_timeout": 2 * WHOLE_SECONDS,
-        "keepalive_interval": _KEEPALIVE_SECONDS,
-        "keepalive_count_max": _KEEPALIVE_COUNT,
+        "keepalive_interval": KEEPALIVE_SECONDS,
+        "keepalive_count_max": KEEPALIVE_COUNT,
         # A camera does not know it, and asking costs a round trip each.
         "gss_kex": False,
         "gss_auth": False,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import asyncssh
 from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
 from incamera.transport.early_channels import EarlyChannels
+from incamera.transport.keepalive import is_loopback, last_received
 from incamera.transport.login_shell import MarkedReader, Marker, not_started
 from incamera.transport.protocols import Addresses, port_taken
 from incamera.transport.session import in_time
@@ -40,9 +39,6 @@ _CHANNEL_SECONDS = 60.0
 _UNSENT_BYTES = 128 * 1024
 # A line that is sent to the first program of a connection, to see who reads it.
 _TRIAL = b"incamera\n"
-# Of the kernel's `struct tcp_info`: `tcpi_last_data_recv`, in milliseconds, behind 8 numbers of a byte and 11 of four.
-_LAST_RECEIVED, _LAST_RECEIVED_OFFSET = struct.Struct("I"), 52
-_TCP_INFO_BYTES = 56
 
 
 class NothingThere(DeviceError):
@@ -123,11 +119,7 @@ class SshTransport:
 
     @property
     def is_local(self) -> bool:
-        peer = self._connection.get_extra_info("peername")
-        try:
-            return ipaddress.ip_address(peer[0]).is_loopback
-        except (TypeError, IndexError, ValueError):
-            return False
+        return is_loopback(self._connection.get_extra_info("peername"))
 
     async def put(self, path: str, data: bytes, *, executable: bool = False) -> None:
         await shell_files.put_file(self, path, data, executable=executable)
@@ -193,14 +185,8 @@ class SshTransport:
     @property
     def silent_seconds(self) -> float:
         """For how long the device has sent nothing, as the kernel tells; 0 where it does not."""
-        connection = self._connection.get_extra_info("socket")
-        try:
-            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        except (AttributeError, OSError):
-            return 0.0
-        if len(told) != _TCP_INFO_BYTES:
-            return 0.0
-        return float(_LAST_RECEIVED.unpack_from(told, _LAST_RECEIVED_OFFSET)[0]) / 1000
+        last = last_received(self._connection.get_extra_info("socket"))
+        return last.data if last is not None else 0.0
 
     async def close(self) -> None:
         self._connection.close()

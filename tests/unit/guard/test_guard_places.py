@@ -256,6 +256,70 @@ def test_run_folder_that_is_there_already_is_not_used(camera: Camera) -> None:
     assert b"cannot make /tmp/incamera-run-1: File exists" in done.stderr, done
 
 
+# A /tmp that is not sticky: everybody may rename what is in it, at any moment.
+
+NOT_STICKY = b"everybody can rename folders in /tmp"
+
+
+@pytest.mark.parametrize("verb", [verb for verb, (name, *_) in WALK.items() if name != "share"])
+def test_verb_uses_nothing_that_everybody_can_rename(verb: Verb, camera: Camera) -> None:
+    name, words, input = WALK[verb]
+    (camera.tmp / name / "inner").mkdir(parents=True)
+    camera.tmp.chmod(0o777)
+    before = describe(camera.tmp)
+    done = camera.guard(verb, *words, input=input)
+    assert done.returncode == ExitCode.taken, done
+    assert NOT_STICKY in done.stderr
+    assert describe(camera.tmp) == before
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [
+        (Verb.receive, ("/tmp/incamera", "doorbell", "4f1c")),
+        (Verb.supervise, ("/tmp/incamera-run-1",)),
+        (Verb.make_folder, ("/tmp/incamera-test-1",)),
+        (Verb.try_images, ()),
+        (Verb.activate, (f"{SEEN}/place/incamera/doorbell/4f1c",)),
+        (Verb.deactivate, ()),
+        (Verb.copy_folder, (f"{SEEN}/place/incamera/doorbell/4f1c", "/tmp/incamera-debug/doorbell/app")),
+    ],
+)
+def test_verb_makes_nothing_where_everybody_can_rename_it(verb: Verb, words: tuple[str, ...], camera: Camera) -> None:
+    camera.tmp.chmod(0o777)
+    done = camera.guard(verb, *words, input=listing() if verb is Verb.receive else b"end\n")
+    assert done.returncode == ExitCode.taken, done
+    assert NOT_STICKY in done.stderr
+    assert list(camera.tmp.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [Verb.list, Verb.sockets])
+def test_verb_believes_nothing_that_everybody_can_rename(verb: Verb, camera: Camera) -> None:
+    for name in ("incamera-roots", "incamera-roots-u0", "incamera-images", "incamera-agent", "incamera-run-1"):
+        (camera.tmp / name / "4f1c").mkdir(parents=True)
+    camera.tmp.chmod(0o777)
+    done = camera.guard(verb)
+    assert done.returncode == 0, done
+    assert b"4f1c" not in done.stdout
+
+
+def test_listing_believes_no_second_name_that_is_taken_too(camera: Camera) -> None:
+    for name in ("incamera-roots", "incamera-roots-u0"):
+        plant_folder(camera, camera.tmp / name)
+    done = camera.guard(Verb.list)
+    assert json.loads(done.stdout)["roots"] == [], done
+
+
+def test_what_root_has_mounted_is_used_where_everybody_can_rename(camera: Camera) -> None:
+    """The kernel lets nobody rename a folder on which something is mounted."""
+    (camera.tmp / "card").mkdir()
+    camera.tmp.chmod(0o777)
+    words = ["/tmp/card/incamera", "doorbell", "4f1c"]
+    script = f'mount -t tmpfs -o mode=0755 none /tmp/card && exec {SEEN}/incamera-guard-1 receive "$@"'
+    done = camera.call("sh", "-c", script, "sh", *words, input=listing())
+    assert done.returncode == ExitCode.damaged, done  # no files were sent
+
+
 # Attach sockets
 
 _SERVE = """
@@ -325,6 +389,22 @@ def test_no_guard_is_found_or_called_in_what_others_have_planted(
     assert f"another user has taken /tmp/{name}: owner ".encode() in done.stderr
 
 
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("script", [_FIND, _CALL], ids=lambda script: script.name)
+def test_no_guard_is_found_or_called_where_everybody_can_rename_it(script: Script, there: bool, camera: Camera) -> None:
+    if there:
+        program = camera.tmp / "incamera" / ".guard" / "incamera-guard-2"
+        program.parent.mkdir(parents=True)
+        program.write_text("#!/bin/sh\necho run\n")
+        program.chmod(0o755)
+    camera.tmp.chmod(0o777)
+    before = describe(camera.tmp)
+    done = camera.call(*script.program("/tmp", GUARD, "list").arguments)
+    assert done.returncode == ExitCode.taken, done
+    assert NOT_STICKY in done.stderr
+    assert (done.stdout, describe(camera.tmp)) == (b"", before)
+
+
 def test_guards_folder_is_made_for_us_alone(camera: Camera) -> None:
     assert camera.call(*_FIND.program("/tmp", GUARD).arguments).returncode == ExitCode.no_guard
     for name in ("incamera", "incamera/.guard"):
@@ -340,6 +420,9 @@ def test_probe_chooses_a_folder_that_is_ours(plant: Plant, camera: Camera) -> No
         return next(line for line in sections["folders"] if line.startswith("/tmp "))
 
     assert chosen() == "/tmp incamera"
+    camera.tmp.chmod(0o777)
+    assert chosen() == "/tmp !"
+    camera.tmp.chmod(0o1777)
     plant(camera, camera.tmp / "incamera")
     assert chosen() == "/tmp incamera-u0"
     plant_folder(camera, camera.tmp / "incamera-u0")
@@ -407,3 +490,15 @@ def test_agent_names_the_owner_when_both_names_are_taken(camera: Camera) -> None
     done = camera.call(sys.executable, "-c", _ACQUIRE)
     assert b"another user, nobody, has taken it" in done.stderr
     assert b"/tmp/incamera-agent-u0" in done.stderr
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_agent_uses_nothing_that_everybody_can_rename(there: bool, camera: Camera) -> None:
+    if there:
+        (camera.tmp / "incamera-agent" / "doorbell").mkdir(parents=True)
+    camera.tmp.chmod(0o777)
+    before = describe(camera.tmp)
+    done = camera.call(sys.executable, "-c", _ACQUIRE)
+    assert done.returncode != 0
+    assert NOT_STICKY + b"; root can forbid it with chmod +t /tmp" in done.stderr
+    assert describe(camera.tmp) == before

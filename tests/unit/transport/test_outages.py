@@ -15,7 +15,8 @@ import asyncssh
 import pytest
 from tests.integration.ssh_server import SshServer
 
-from incamera.transport import tcp
+from incamera.errors import ConnectionLost
+from incamera.transport import keepalive, tcp
 from incamera.transport.protocols import Program
 from incamera.transport.ssh import connect
 
@@ -29,6 +30,8 @@ _ATTACH_FILTER, _DETACH_FILTER = 26, 27
 _DROP = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 _FILTER = struct.pack("@HP", 1, ctypes.addressof(_DROP))
 OUTAGE_SECONDS, WELL_SECONDS = 9.0, 6.0
+# On a loaded computer.
+SLACK_SECONDS = 5.0
 
 
 def can_limit_the_pause() -> bool:
@@ -85,3 +88,38 @@ def test_second_outage_does_not_end_a_connection_whose_data_was_lost_in_the_firs
         session.call(channel.write(b"after\n"))
         assert session.call(channel.read(100)) == b"after\n"
         session.call(channel.close())
+
+
+@pytest.mark.parametrize("printed", [1.7, 2.0, 2.3])
+def test_what_the_device_printed_in_the_first_of_two_outages_arrives_after_the_second(
+    printed: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device's kernel sends it again in the second outage, and then after 25 s: no answer comes before."""
+    monkeypatch.setattr(keepalive, "is_loopback", lambda _: False)
+    with connected(tmp_path) as (session, sockets):
+        script = f"read -r line; sleep {printed}; echo meanwhile; exec cat"
+        channel = session.call(session.transport.start(Program(("sh", "-c", script))))
+        session.call(channel.write(b"go\n"))
+        pause_for(OUTAGE_SECONDS, sockets, lost=True)
+        pause_for(WELL_SECONDS, sockets, lost=False)
+        pause_for(OUTAGE_SECONDS, sockets, lost=True)
+        pause_for(0, sockets, lost=False)
+        assert session.call(channel.read(100)) == b"meanwhile\n"
+        session.call(channel.write(b"after\n"))
+        assert session.call(channel.read(100)) == b"after\n"
+        session.call(channel.close())
+
+
+def test_loss_is_told_in_20_seconds_although_the_kernel_confirmed_data_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepalive, "is_loopback", lambda _: False)
+    with connected(tmp_path) as (session, sockets):
+        channel = session.call(session.transport.start(Program(("cat",))))
+        session.call(channel.write(b"before\n"))
+        assert session.call(channel.read(100)) == b"before\n"
+        pause_for(0, sockets, lost=True)
+        began = time.monotonic()
+        with pytest.raises(ConnectionLost):
+            session.call(channel.read(100))
+        assert 15 < time.monotonic() - began < 20 + SLACK_SECONDS

@@ -60,10 +60,8 @@ int guard_make_folder(int argc, char **argv) {
     if (argc != 1)
         fail(EXIT_USAGE, "usage: incamera-guard make-folder", "PATH", 0);
     require_ours(argv[0]);
-    int folder = open_parent(argv[0]);
-    remove_forgotten(argv[0], folder);
-    if (mkdirat(folder, name_of(argv[0]), 0700) < 0)
-        fail_in_ram("cannot make", argv[0], errno);
+    remove_forgotten(argv[0], open_parent(argv[0]));
+    make_own_folder(argv[0]);
     return 0;
 }
 

@@ -372,6 +372,10 @@ int guard_try_images(int argc, char **argv) {
         fail(EXIT_USAGE, "usage: incamera-guard try-images", NULL, 0);
     char folder[] = "/tmp/.incamera-trial-XXXXXX";
     bool made = mkdtemp(folder), any = false;
+    if (made && !is_own_folder(folder)) {
+        rmdir(folder);
+        fail_taken();
+    }
     const char *problem = made ? NULL : CANNOT_WRITE;
     begin_answer(ANSWER_TRIED);
     begin_list(KEY_SQUASHFS);

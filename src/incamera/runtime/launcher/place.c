@@ -2,9 +2,9 @@
 
    Everybody may write to /tmp, and a group to a camera's SD card. Another user can put a folder or a link there under any name
    that we use, and change it between two looks. So a path is opened one folder after the other, each is looked at once it is
-   open, and no link is followed where others can write. A folder that passes stays what it is: in /tmp only its owner
-   may rename it, and only we may write in it. What we do below it may use paths again. docs/explanation/security.md lists
-   all paths that we use on a device. */
+   open, and no link is followed where others can write. A folder that passes stays what it is: in /tmp, which is sticky,
+   only its owner may rename it, and only we may write in it. What we do below it may use paths again. Where everybody may
+   rename it, nothing is used. docs/explanation/security.md lists all paths that we use on a device. */
 #define _GNU_SOURCE
 #include "place.h"
 #include "files.h"
@@ -23,6 +23,7 @@
 static struct {
     char *path;
     struct stat status;
+    bool not_sticky; /* the folder around it: everybody may rename what is in it */
 } taken;
 
 bool is_file_system(unsigned long type, const char *types) {
@@ -36,15 +37,10 @@ static bool others_write(const struct stat *folder) {
     return (folder->st_mode & 022) || (folder->st_uid && folder->st_uid != geteuid());
 }
 
-/* May we trust what was found in the folder AROUND, to which others can write? */
-static bool is_ours(int around, const struct stat *around_status, const struct stat *found) {
+/* Cards and shares show one owner and mode for all. Whoever may write to them may change what runs from there. */
+static bool has_owners(int folder) {
     struct statfs system;
-    /* Cards and shares show one owner and mode for all. Whoever may write to them may change what runs from there. */
-    if (fstatfs(around, &system) == 0 && is_file_system((unsigned long)system.f_type, NETWORK_TYPES " " FAT_TYPES))
-        return true;
-    if (!found->st_uid && found->st_dev != around_status->st_dev) /* root has mounted it */
-        return true;
-    return found->st_uid == geteuid() && !(found->st_mode & 022);
+    return fstatfs(folder, &system) < 0 || !is_file_system((unsigned long)system.f_type, NETWORK_TYPES " " FAT_TYPES);
 }
 
 /* Open the folder NAME in the folder AROUND. */
@@ -54,13 +50,22 @@ static int enter(int around, const char *name, bool looks, bool make) {
         return NO_FOLDER;
     bool open_to_others = looks && others_write(&status);
     int how = O_PATH | O_DIRECTORY | O_CLOEXEC | (open_to_others ? O_NOFOLLOW : 0), folder = openat(around, name, how);
-    if (folder < 0 && errno == ENOENT && make && (mkdirat(around, name, 0755) == 0 || errno == EEXIST))
-        folder = openat(around, name, how);
+    taken.not_sticky = open_to_others && (status.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH && has_owners(around);
+    if (folder < 0 && errno == ENOENT && make) {
+        if (taken.not_sticky)
+            return TAKEN_FOLDER;
+        if (mkdirat(around, name, 0755) == 0 || errno == EEXIST)
+            folder = openat(around, name, how);
+    }
     if (!open_to_others || (folder < 0 && errno != ENOTDIR))
         return folder;
     int seen = folder < 0 ? fstatat(around, name, &found, AT_SYMLINK_NOFOLLOW) : fstat(folder, &found);
-    if (seen == 0 && folder >= 0 && is_ours(around, &status, &found))
-        return folder;
+    if (seen == 0 && folder >= 0) {
+        bool mounted = !found.st_uid && found.st_dev != status.st_dev; /* by root */
+        bool ours = !taken.not_sticky && found.st_uid == geteuid() && !(found.st_mode & 022);
+        if (mounted || ours || !has_owners(around))
+            return folder;
+    }
     taken.status = found;
     close(folder);
     return seen < 0 ? NO_FOLDER : TAKEN_FOLDER;
@@ -114,6 +119,19 @@ void refuse_taken(const char *path, int depth) {
         fail_taken();
 }
 
+void make_own_folder(const char *path) {
+    char *parent = parent_of(path);
+    int around = require_own_folder(parent, WHOLE_PATH);
+    if (mkdirat(around, name_of(path), 0700) < 0)
+        fail_in_ram("cannot make", path, errno);
+    if (look(path, WHOLE_PATH) == TAKEN_FOLDER) {
+        unlinkat(around, name_of(path), AT_REMOVEDIR);
+        fail_taken();
+    }
+    close(around);
+    free(parent);
+}
+
 /* The name of the user with that NUMBER, or the number. */
 static char *user_name(const char *number) {
     char *text = read_file("/etc/passwd", NULL);
@@ -128,6 +146,8 @@ static char *user_name(const char *number) {
 }
 
 _Noreturn void fail_taken(void) {
+    if (taken.not_sticky)
+        fail(EXIT_TAKEN, "everybody can rename folders in", parent_of(taken.path), 0);
     if (taken.status.st_uid == geteuid() && S_ISDIR(taken.status.st_mode))
         fail(EXIT_TAKEN, "others can write to", taken.path, 0);
     char *owner = user_name(number_text(taken.status.st_uid));

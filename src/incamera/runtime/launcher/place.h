@@ -4,11 +4,11 @@
 
 #include <stdbool.h>
 
-/* What open_own_folder returns for no folder (errno says why), and for one that another user has taken. */
+/* What open_own_folder returns for no folder (errno says why), and for one that another user has taken, or may take. */
 enum { NO_FOLDER = -1, TAKEN_FOLDER = -2 };
 
 /* Open the folder PATH for functions such as openat. In a folder that others can write to, what is opened must be no link,
-   must be ours, and others must not be able to write to it. Only the last DEPTH names of PATH are looked at: the user has
+   must be ours, and others must not be able to write to it. Not everybody may be able to rename it: such a folder must be sticky. Only the last DEPTH names of PATH are looked at: the user has
    chosen the place that they are in. With MAKE, folders that are missing are made. */
 int open_own_folder(const char *path, int depth, bool make);
 
@@ -20,6 +20,9 @@ int require_own_folder(const char *path, int depth);
 
 /* End the program with EXIT_TAKEN where another user has taken PATH or a folder that it is in. */
 void refuse_taken(const char *path, int depth);
+
+/* Make the folder PATH, which is not there yet and is for us alone, and those that it is in; ends the program where that fails. */
+void make_own_folder(const char *path);
 
 /* DEPTH of an app's folder and of a bundle in a place, and of a path of which all is looked at. */
 enum { APP_DEPTH = 2, BUNDLE_DEPTH = 3, WHOLE_PATH = 1000 };

@@ -186,7 +186,7 @@ static void list_image(const char *path, const char *name) {
 }
 
 static void list_entries(const char *key, const char *place, void (*list)(const char *path, const char *name)) {
-    DIR *folder = opendir(place);
+    DIR *folder = is_own_folder(place) ? opendir(place) : NULL;
     begin_list(key);
     for (struct dirent *entry; folder && (entry = readdir(folder));)
         if (!is_hidden(entry)) {

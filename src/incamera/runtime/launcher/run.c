@@ -83,12 +83,12 @@ int guard_run(int argc, char **argv) {
     char *text = join(pid, " ", describe_self(pid));
     char *path = join_path(folder, "pid"), *partial = join(path, ".", "new");
     /* `supervise`, which makes the folder, is started at the same time, to save a round trip. */
-    for (long limit = now() + 10000; access(folder, F_OK) < 0 && now() < limit;)
+    for (long limit = now() + SILENCE_MS; access(folder, F_OK) < 0 && now() < limit;)
         nanosleep(&PAUSE, NULL);
     refuse_taken(folder, WHOLE_PATH);
     /* Where the folder is gone again, the run was ended before it began. */
     if (!write_file(partial, text, strlen(text), 0600) || rename(partial, path) < 0)
-        fail(EXIT_RUN_ENDED, "the run has been ended:", folder, errno);
+        fail(EXIT_RUN_ENDED, errno == ENOENT ? "the run has been ended:" : "cannot begin the run:", folder, errno);
 
     setenv(RUN_VARIABLE, run_id(folder), 1);
     make_data_folder();
@@ -209,9 +209,7 @@ int guard_supervise(int argc, char **argv) {
     struct sigaction end = {.sa_handler = ask_to_end};
     sigaction(SIGTERM, &end, NULL);
     setsid();
-    char *around = parent_of(folder);
-    if (mkdirat(require_own_folder(around, WHOLE_PATH), name_of(folder), 0700) < 0)
-        fail(EXIT_FAILED, "cannot make", folder, errno);
+    make_own_folder(folder);
     begin_answer(ANSWER_READY);
     end_answer();
 

@@ -2,6 +2,7 @@
 
 Another user can put a folder or a link there under any name that we use, and change it between two looks. So a path is
 opened one folder after the other, each is looked at once it is open, and no link is followed where others can write.
+Where everybody may rename what is in a folder, nothing in it is used: /tmp is sticky.
 The guard does the same in C (`launcher/place.c`), for the paths that it opens.
 """
 
@@ -21,19 +22,24 @@ _SUFFIX = "-u"
 
 
 class Taken(OSError):
-    """Another user has taken the folder *path*, or may write to it."""
+    """Another user has taken the folder *path*, or may write to it. *renamed*: everybody may rename it."""
 
-    def __init__(self, path: str, owner: int) -> None:
+    def __init__(self, path: str, owner: int, *, renamed: bool = False) -> None:
         ours = owner == os.geteuid()
         what = "others can write to it" if ours else f"another user, {user_name(owner)}, has taken it"
-        super().__init__(errno.EPERM, f"{what}; that user or root can remove it with rm -r", path)
+        remedy = "that user or root can remove it with rm -r"
+        if renamed:
+            around = os.path.dirname(path)
+            what, remedy = f"everybody can rename folders in {around}", f"root can forbid it with chmod +t {around}"
+        super().__init__(errno.EPERM, f"{what}; {remedy}", path)
 
 
 def open_own_folder(path: str, *, make: bool = False, mode: int = 0o755) -> int:
     """Return a descriptor of the folder *path*, for the `dir_fd` of other functions.
 
-    In a folder that others can write to, what is opened must be no link, must be ours, and others must not be able to
-    write to it. With *make*, missing folders are made with *mode*. Raises Taken, OSError.
+    In a folder that others can write to, what is opened must be no link, must be ours, others must not be able to
+    write to it, and not everybody may be able to rename it. With *make*, missing folders are made with *mode*.
+    Raises Taken, OSError.
     """
     folder = os.open("/", _OPEN)
     walked = ""
@@ -50,6 +56,7 @@ def open_own_folder(path: str, *, make: bool = False, mode: int = 0o755) -> int:
 def _enter(folder: int, name: str, path: str, mode: Optional[int]) -> int:
     around = os.fstat(folder)
     shared = bool(around.st_mode & 0o022) or around.st_uid not in (0, os.geteuid())
+    renamed = shared and around.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
     flags = _OPEN | (os.O_NOFOLLOW if shared else 0)
     try:
         try:
@@ -57,6 +64,8 @@ def _enter(folder: int, name: str, path: str, mode: Optional[int]) -> int:
         except FileNotFoundError:
             if mode is None:
                 raise
+            if renamed:
+                raise Taken(path, os.geteuid(), renamed=True) from None
             try:
                 os.mkdir(name, mode, dir_fd=folder)
             except FileExistsError:
@@ -69,9 +78,9 @@ def _enter(folder: int, name: str, path: str, mode: Optional[int]) -> int:
         raise
     found = os.fstat(inner)
     mounted = not found.st_uid and found.st_dev != around.st_dev
-    if shared and not mounted and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
+    if shared and not mounted and (renamed or found.st_uid != os.geteuid() or found.st_mode & 0o022):
         os.close(inner)
-        raise Taken(path, found.st_uid)
+        raise Taken(path, found.st_uid, renamed=renamed)
     return inner
 
 
