@@ -47,6 +47,7 @@ def test_app_without_a_setting_runs_also_where_nothing_can_be_written() -> None:
         (Kind.sdcard, (replace(CARD, flags=("ro",)),), "mounted read-only", "insert a card"),
         (Kind.sdcard, (replace(CARD, flags=("silent",)),), "does not answer", "insert a card"),
         (Kind.package, (replace(FLASH, folder="", owner="anna"),), "belongs to anna", "choose another place"),
+        (Kind.sdcard, (replace(CARD, folder="", flags=("not-sticky",)),), "everybody rename .*chmod", "insert a card"),
     ],
 )
 def test_place_that_cannot_be_used_is_refused_with_a_remedy(

@@ -160,6 +160,16 @@ def test_place_whose_names_other_users_have_taken_is_passed_over_and_named() -> 
     assert replace(FACTS, places=(taken,)).find_guard_place() is None
 
 
+def test_place_in_which_everybody_can_rename_is_passed_over_and_named() -> None:
+    loose = replace(RAM, folder="", flags=("not-sticky",))
+    facts = replace(FACTS, places=(loose, FLASH))
+    assert decide(facts).place == FLASH
+    assert not facts.links_roots, "a runtime elsewhere could be replaced"
+    assert facts.find_guard_place() == FLASH
+    with pytest.raises(DeviceUnsuitable, match=r"/tmp lets everybody rename .*chmod \+t /tmp"):
+        decide(replace(FACTS, places=(loose,)))
+
+
 def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
     with pytest.raises(DeviceUnsuitable) as caught:
         decide(replace(FACTS, places=(RAM, FLASH)), size=190 * MEGABYTE)

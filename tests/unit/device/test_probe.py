@@ -85,12 +85,15 @@ def test_second_probe_asks_only_what_can_have_changed() -> None:
 
 
 def test_folder_of_ours_in_each_place_is_told_each_time() -> None:
-    folders = "== folders\n/tmp incamera-u1000\n/usr/local/packages - mallory\n"
+    folders = "== folders\n/tmp incamera-u1000\n/usr/local/packages - mallory\n/root !\n"
     known = parse_probe(parse_sections(TOLD))
     told = TOLD[: TOLD.index("== machine")] + folders + "== same\n"
     places = {place.path: place for place in parse_probe(parse_sections(told), known=known).places}
     assert places["/tmp"].folder == "incamera-u1000"
     assert (places["/usr/local/packages"].folder, places["/usr/local/packages"].owner) == ("", "mallory")
+    assert (places["/root"].folder, places["/root"].owner) == ("", "")
+    assert places["/root"].renamed_by_all
+    assert not places["/tmp"].renamed_by_all
     odd = parse_sections(told.replace("incamera-u1000", "../../etc"))
     assert parse_probe(odd, known=known).places[0].folder == ""
 
