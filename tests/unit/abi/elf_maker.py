@@ -36,6 +36,8 @@ class ElfSpec:
     shift: int = 0
     """The difference between the segment's address and its offset in the file, in bytes."""
     text_relocations: bool = False
+    packed: Sequence[int] = ()
+    """The words of its packed relocations (DT_RELR)."""
     flags_1: int = 0
     """Of the dynamic section (DF_1_…)."""
     attributes: Mapping[int, int] | None = None
@@ -102,6 +104,7 @@ class _Writer:
             "versym": struct.pack(f"<{len(indexes)}H", *indexes) if self._versions else b"",
             "verneed": _needed_versions(self._names, spec.needs, self._needed),
             "verdef": _defined_versions(self._names, spec.soname or "self", spec.defines),
+            "packed": struct.pack(f"<{len(spec.packed)}{'Q' if spec.is_64bit else 'I'}", *spec.packed),
             "interpreter": spec.interpreter.encode() + b"\0" if spec.interpreter else b"",
         }
 
@@ -118,6 +121,8 @@ class _Writer:
             tags += [(0x6FFFFFFE, "verneed"), (0x6FFFFFFF, len(spec.needs))]
         if spec.defines:
             tags += [(0x6FFFFFFC, "verdef"), (0x6FFFFFFD, len(spec.defines) + 1)]
+        if spec.packed:
+            tags += [(36, "packed"), (35, len(parts["packed"])), (37, 8 if spec.is_64bit else 4)]
         if spec.text_relocations:
             tags.append((22, 0))
         if spec.program:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.abi import trees
-from tests.unit.abi.elf_maker import make_elf
+from tests.unit.abi.elf_maker import EM_AARCH64, EM_ARM, make_elf
 
 from incamera.abi.audit import audit_path
 from incamera.abi.findings import Kind, Report
@@ -210,6 +210,29 @@ def test_relocation_that_no_loader_knows_is_an_error(tmp_path: Path) -> None:
         assert "symbol that does not exist" in problem(
             tmp_path, with_word(data, start + (8 if tables.is_64bit else 4), many)
         )
+
+
+PLACE = 0x40
+"""In the program headers, which are writable in what `make_elf` makes. An odd word marks which words follow it."""
+
+
+@pytest.mark.parametrize("machine", [EM_ARM, EM_AARCH64])
+def test_packed_relocations_outside_of_the_file_are_an_error(tmp_path: Path, machine: int) -> None:
+    last = 1 << (31 if machine == EM_ARM else 63)
+    assert problem(tmp_path, make_elf(machine=machine, packed=[PLACE, 0b1011, PLACE + 8])) == ""
+    for words in ([0x100000], [PLACE, 0x100000], [PLACE, 1, 1, last | 1], [PLACE, *[1] * 99, 3], [PLACE + 0x7FFF0000]):
+        assert "relocations (DT_RELR)" in problem(tmp_path, make_elf(machine=machine, packed=words)), words
+
+
+@pytest.mark.parametrize("machine", [EM_ARM, EM_AARCH64])
+@pytest.mark.parametrize(("tag", "words"), [(35, "DT_RELR"), (36, "DT_RELR"), (37, "DT_RELRENT")])
+@pytest.mark.parametrize("value", [3, 0x100000, -16])
+def test_wild_table_of_packed_relocations_is_an_error(
+    tmp_path: Path, machine: int, tag: int, words: str, value: int
+) -> None:
+    data = make_elf(machine=machine, packed=[PLACE])
+    changed = with_word(data, dynamic_entries(data)[tag][0], value)
+    assert (words in problem(tmp_path, changed)) is not ((tag, value) == (35, 3)), "3 bytes have no word"
 
 
 def test_hash_table_that_does_not_fit_is_an_error(tmp_path: Path) -> None:

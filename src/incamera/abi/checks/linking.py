@@ -331,10 +331,13 @@ def without_called(
 
 
 def find_missing_functions(undefined: Mapping[Object, Sequence[Reference]], subject: Subject) -> Iterator[Finding]:
-    """Yield an error for each file with *undefined* functions that are looked up when they are called."""
+    """Yield a warning for each file with *undefined* functions that are looked up when they are called.
+
+    No file shows whether they are called.
+    """
     for finding in find_missing_symbols(undefined, subject):
         provides = f"{finding.provides}: the process starts, and ends where it calls that"
-        yield dataclasses.replace(finding, provides=provides)
+        yield dataclasses.replace(finding, provides=provides, severity=Severity.warning)
 
 
 def _newest_axis_os(item: Object, names: Sequence[str]) -> str:
