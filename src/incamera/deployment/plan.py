@@ -94,6 +94,13 @@ def plan_deploy(
     when they matter. *full* has the paths of places that turned out not to fit, each with the reason.
     """
     to, form = request.place, request.form
+    ram = facts.find_place(Kind.ram)
+    if ram is not None and ram.renamed_by_all:
+        raise DeviceUnsuitable(
+            f"everybody can rename folders in {ram.path} on {device}",
+            hint="so another user could put programs there in place of yours. As root, type there: "
+            f"chmod +t {ram.path}",
+        )
     places = [place for place in facts.places if to is None or place.kind is to]
     if not places and to is not None:
         path = next(path for path, kind in PLACES.items() if kind is to)

@@ -29,6 +29,10 @@ class CannotActivate(DeviceUnsuitable):
     """The bundle is on the device, but cannot run there in that form."""
 
 
+class Taken(DeviceError):
+    """Another user of the device has taken a folder, or could take it."""
+
+
 def explain(transport: Transport, code: int, message: str, place: str) -> DeviceError:
     """Return the error for a guard that ended with the exit code *code* and *message* on its standard error."""
     device, message = transport.device, message.removeprefix(f"{GUARD}: ")
@@ -86,19 +90,19 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
     return DeviceError(f"cannot deploy to {device}: {message or f'exit code {code}'}")
 
 
-def _taken(device: Device, message: str) -> DeviceError:
+def _taken(device: Device, message: str) -> Taken:
     """Return the error for a path that another user has taken, or to which others can write."""
     text, _, owner = message.partition(": owner ")
     path = text.split(" ", 4)[-1]
     if text.startswith("everybody can rename"):
         path = path.removeprefix("in ")
         hint = f"so another user could put programs there in place of yours. As root, type: chmod +t {path}"
-        return DeviceError(f"{text} on {device}", hint=hint)
+        return Taken(f"{text} on {device}", hint=hint)
     if not owner:
         hint = f"look at it there. If it is incamera's, remove it (rm -r {path}), or type: chmod go-w {path}"
-        return DeviceError(f"{text} on {device}", hint=hint)
+        return Taken(f"{text} on {device}", hint=hint)
     hint = f"it belongs to {owner}, and incamera does not use what others made. As {owner} or root, type: rm -r {path}"
-    return DeviceError(f"{text} on {device}", hint=hint)
+    return Taken(f"{text} on {device}", hint=hint)
 
 
 def _no_room(transport: Transport, place: str) -> NoRoom:

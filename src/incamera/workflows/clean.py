@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from incamera.guard.failures import Taken
+from incamera.guard.places import FOLDER
 from incamera.guard.transfer import erase, look
 from incamera.guard.verbs import deactivate, remove_folder
 from incamera.observe.processes import take_sample
@@ -16,6 +18,7 @@ from incamera.runtime.launcher.protocol import (
     GUARDS,
     IMAGES,
     OWN_FOLDER,
+    OWN_SUFFIX,
     RAM_IMAGES,
     ROOTS,
     WORK_FOLDERS,
@@ -149,21 +152,20 @@ def _in_place(session: Session, guard: str, place: str, folder: str) -> list[Ite
 
 
 def _sessions(session: Session, guard: str) -> list[Item]:
-    """Return the folders of runs, tests and debuggers. What has been activated there is not one of them."""
+    """Return our folders of runs, tests and debuggers. What has been activated there is not one of them."""
     tmp, _, prefix = OWN_FOLDER.rpartition("/")
-    active = tuple(path.rpartition("/")[2] for path in (ROOTS, RAM_IMAGES))
-    return [
-        Item(
-            kind=Left.session,
-            app="",
-            place=tmp,
-            path=f"{tmp}/{entry.path}",
-            size=sum(inner.stored for inner in look(session, guard, f"{tmp}/{entry.path}", "", deep=True)),
-            changed=entry.changed,
-        )
-        for entry in look(session, guard, "/", tmp.strip("/"))
-        if entry.type == "d" and entry.path.startswith(prefix) and not entry.path.startswith(active)
-    ]
+    others = tuple(path.rpartition("/")[2] for path in (ROOTS, RAM_IMAGES, FOLDER + OWN_SUFFIX))
+    items: list[Item] = []
+    for entry in look(session, guard, "/", tmp.strip("/")):
+        if entry.type != "d" or not entry.path.startswith(prefix) or entry.path.startswith(others):
+            continue
+        path = f"{tmp}/{entry.path}"
+        try:
+            size = sum(inner.stored for inner in look(session, guard, path, "", deep=True))
+        except (Taken, FileMissing):  # another account's; a run that has ended meanwhile
+            continue
+        items.append(Item(kind=Left.session, app="", place=tmp, path=path, size=size, changed=entry.changed))
+    return items
 
 
 def total(items: Sequence[Item]) -> int:

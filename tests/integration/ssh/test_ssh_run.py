@@ -116,7 +116,7 @@ def test_lost_connection_ends_every_process_of_the_run(
     monkeypatch.setattr(module, "GUARD_TIMEOUT_SECONDS", 1.5)
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.3)
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
-    monkeypatch.setattr(ssh, "_KEEPALIVE_SECONDS", 0.5)
+    monkeypatch.setattr(ssh, "KEEPALIVE_SECONDS", 0.5)
     with opened(server.device(port=line.port)) as session:
         path = ensure_guard(session, guard)
 
@@ -147,12 +147,12 @@ def test_short_outages_end_nothing_and_a_loss_is_reported(
 ) -> None:
     """Ten times as fast as it is: 9 s without a network, 6 s with it, 9 s without it."""
     import incamera.guard.supervise as supervise
-    import incamera.transport.ssh as ssh
+    import incamera.transport.ssh as ssh  # which has it of `keepalive`
 
     for module, name in (
         (supervise, "GUARD_TIMEOUT_SECONDS"),
         (supervise, "HEARTBEAT_SECONDS"),
-        (ssh, "_KEEPALIVE_SECONDS"),
+        (ssh, "KEEPALIVE_SECONDS"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name) / 10)
 
@@ -176,11 +176,11 @@ def test_short_outages_end_nothing_and_a_loss_is_reported(
 
 def test_loss_is_reported_within_20_seconds_and_before_the_guard_ends_the_run() -> None:
     import incamera.guard.supervise as supervise
-    import incamera.transport.ssh as ssh
+    from incamera.transport import keepalive
 
-    reported = ssh._KEEPALIVE_SECONDS * (ssh._KEEPALIVE_COUNT + 1)
+    reported = keepalive.KEEPALIVE_SECONDS * (keepalive.KEEPALIVE_COUNT + 1)
     # After an outage of 9 s, TCP may have waited for 13 s.
-    assert 13 + ssh._KEEPALIVE_SECONDS < reported < 20
+    assert 13 + keepalive.KEEPALIVE_SECONDS < reported < 20
     assert 13 + supervise.HEARTBEAT_SECONDS < supervise.GUARD_TIMEOUT_SECONDS
     assert reported < supervise.GUARD_TIMEOUT_SECONDS
 

@@ -161,13 +161,20 @@ def test_place_whose_names_other_users_have_taken_is_passed_over_and_named() -> 
 
 
 def test_place_in_which_everybody_can_rename_is_passed_over_and_named() -> None:
+    loose = replace(FLASH, folder="", flags=("not-sticky",))
+    assert decide(replace(FACTS, places=(loose, CARD)), forms=frozenset(Form)).place == CARD
+    with pytest.raises(DeviceUnsuitable, match=r"packages lets everybody rename .*chmod \+t /usr"):
+        decide(replace(FACTS, places=(RAM, loose)), to=Kind.package)
+
+
+def test_nothing_is_deployed_where_everybody_can_rename_what_each_run_needs() -> None:
     loose = replace(RAM, folder="", flags=("not-sticky",))
     facts = replace(FACTS, places=(loose, FLASH))
-    assert decide(facts).place == FLASH
-    assert not facts.links_roots, "a runtime elsewhere could be replaced"
-    assert facts.find_guard_place() == FLASH
-    with pytest.raises(DeviceUnsuitable, match=r"/tmp lets everybody rename .*chmod \+t /tmp"):
-        decide(replace(FACTS, places=(loose,)))
+    assert facts.find_guard_place() == FLASH, "the processes can be listed"
+    assert not facts.links_roots
+    with pytest.raises(DeviceUnsuitable, match="everybody can rename folders in /tmp") as caught:
+        decide(facts)
+    assert "chmod +t /tmp" in (caught.value.hint or "")
 
 
 def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
