@@ -72,8 +72,11 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
         if "://" not in video and not Path(video).exists():
             raise UsageError(f"--video: there is no {video}", hint="name a video, a picture, a folder or a webcam")
         environment[_VIDEO] = video if "://" in video else str(Path(video).absolute())
-    elif not environment.get(_VIDEO):
+    if not environment.get(_VIDEO):
         _prepend(environment, "LD_LIBRARY_PATH", _scene())
+    elif folder := host_stand_ins(platform.machine()):
+        # Frames come from elsewhere, and the stand-in of larod runs the app's networks.
+        _prepend(environment, "LD_LIBRARY_PATH", folder)
     return environment
 
 

@@ -52,7 +52,9 @@ def test_app_runs_here_with_its_arguments_and_exit_code(project: Path) -> None:
     assert arguments == ["--threshold", "3"]
     assert Path(folder) == project
     assert environment["ACAP_VIDEO"] == str(project / "film.mp4")
-    assert environment["LD_LIBRARY_PATH"] == os.environ.get("LD_LIBRARY_PATH", "")
+    # The libraries that run networks are there, whatever frames come from.
+    if stand_ins := host_stand_ins(platform.machine()):
+        assert environment["LD_LIBRARY_PATH"].split(os.pathsep)[0] == str(stand_ins)
 
 
 def test_projects_own_environment_comes_first(project: Path) -> None:
