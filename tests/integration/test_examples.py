@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..unit.acap_video.scene import decode_picture
+from ..unit.examples.pictures import is_green
 from .cameras import DEFAULT_PROFILE, on
 from .paths import REPOSITORY
 
@@ -32,3 +35,17 @@ def test_barcode_is_read_by_the_apps_own_c_module(camera: VirtualCamera, incamer
     done = incamera("test", "--device", camera.name, cwd=folder)
     assert done.code == 0, done.out + done.err
     assert "6 passed" in done.out
+
+
+@on(DEFAULT_PROFILE, matrix=[OTHER])
+def test_detector_finds_and_boxes_the_square(camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
+    folder = copied("detector", tmp_path)
+    done = incamera("run", "--device", camera.name, "--", "5", cwd=folder)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert len(lines) == 5
+    assert sum(bool(re.fullmatch(r"square \d+% at -?0\.\d\d, 0\.[45]\d", line)) for line in lines) >= 4
+    done = incamera("cp", "--device", camera.name, ":data/shapes.jpg", tmp_path / "shapes.jpg", cwd=folder)
+    assert done.code == 0, done.err
+    picture = decode_picture((tmp_path / "shapes.jpg").read_bytes()).to_ndarray(format="rgb24")
+    assert is_green(picture).sum() > 200
