@@ -28,7 +28,15 @@ COMMANDS = {
     "logs": ["incamera", "logs"],
 }
 IN_CAMERA = ("run", "logs")
-APP = 'import numpy as np\n\nprint("sum:", np.arange(1000).sum())\n'
+# What it prints has both streams: on a terminal, `logs` shows standard error in another colour.
+APP = """import logging
+
+import numpy as np
+
+print("numpy", np.__version__)
+print("sum:", np.arange(1000).sum())
+logging.warning("no light")
+"""
 
 
 def main() -> None:

@@ -33,6 +33,16 @@ def ids(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
+def test_architecture_names_every_package() -> None:
+    text = (REPOSITORY / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    source = REPOSITORY / "src" / "incamera"
+    packages = {path.name for path in source.iterdir() if (path / "__init__.py").exists()}
+    modules = {path.stem for path in source.glob("*.py")} - {"__init__"}
+    assert packages | modules <= named
+
+
 def without_code(text: str) -> str:
     return _FENCE.sub("", text)
 

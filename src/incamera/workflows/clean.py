@@ -12,6 +12,7 @@ from incamera.guard.places import FOLDER
 from incamera.guard.transfer import erase, look
 from incamera.guard.verbs import deactivate, remove_folder
 from incamera.observe.processes import take_sample
+from incamera.observe.roles import Role
 from incamera.project.variant import VARIANTS
 from incamera.runtime.launcher.protocol import (
     DATA_FOLDERS,
@@ -27,7 +28,7 @@ from incamera.runtime.launcher.protocol import (
 from incamera.transport.protocols import FileMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from incamera.connect.connection import Connection
     from incamera.runtime.launcher.protocol import Found
@@ -71,14 +72,16 @@ def find_items(connection: Connection, *, app: str | None, data: bool) -> list[I
     running = {process.app for process in processes if process.role.of_run}
     # A deploy that is under way: receive APPS APP.
     deploys = (process.words for process in processes if process.words[1:2] == (Verb.receive,))
-    running |= {name for words in deploys for name in words[3:4]}
+    busy = {process.app for process in processes if process.role in (Role.app, Role.child)}
+    busy |= {name for words in deploys for name in words[3:4]}
+    in_use = {name: "runs" if name in busy else "waits for the next run" for name in running | busy}
     items: list[Item] = []
     for place in connection.facts.places:
         if place.folder and "silent" not in place.flags:
             items += _in_place(session, guard, place.path, f"{place.path}/{place.folder}")
     items += _sessions(session, guard)
     chosen = [item for item in items if app is None or _is_of(item.app, app)]
-    marked = [replace(item, kept=_reason(item, running, data)) for item in chosen]
+    marked = [replace(item, kept=_reason(item, in_use, data)) for item in chosen]
     # A runtime, and the guard, may be needed by any app that stays.
     apps_stay = {item.place for item in marked if item.kind is Left.bundles and item.kept}
     return [
@@ -109,12 +112,13 @@ def _is_of(name: str, app: str) -> bool:
     return name in (app, *(f"{app}-{variant}" for variant in VARIANTS))
 
 
-def _reason(item: Item, running: set[str], data: bool) -> str:
+def _reason(item: Item, in_use: Mapping[str, str], data: bool) -> str:
+    """Return why *item* stays; "" when it goes. *in_use* has the apps with processes, and what these do."""
     if item.kind is Left.data and not data:
         return "data: --data removes it"
-    if item.app in running:
-        return "runs"
-    if not item.app and running:
+    if item.app in in_use:
+        return in_use[item.app]
+    if not item.app and in_use:
         return "something runs"
     return ""
 

@@ -129,14 +129,15 @@ def _copied(session: Session, guard: str, app: str, folder: str) -> Iterator[str
 
 def require_free(port: int) -> None:
     """Raises UsageError when *port* of this computer's loopback address cannot be used."""
+    if not 0 < port < 65536:
+        raise UsageError(f"{port} is not a port", hint="ports are numbers from 1 to 65535")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+        except OSError as error:
             raise UsageError(
-                f"port {port} on this computer cannot be used: {reason}", hint="choose another with --port"
+                f"port {port} on this computer cannot be used: {error.strerror}", hint="choose another with --port"
             ) from error
 
 
