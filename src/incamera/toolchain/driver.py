@@ -47,6 +47,8 @@ _WITH_VALUE = frozenset(
 )
 _LIBRARY_ENDINGS = (".so", ".a", ".o", ".lo", ".la")
 _RUN_PATHS = ("-rpath", "--rpath", "-R", "-rpath-link", "--rpath-link")
+# Options of the linker whose value looks like a library, but names none.
+_NAMES = ("-soname", "--soname", "-h")
 # Variables from which compilers, linkers and loaders take search paths.
 _REMOVED_VARIABLES = (
     "COLLECT_",
@@ -80,7 +82,7 @@ class Filter:
         self.kept: list[str] = []
         self.dropped: list[str] = []
         self._named: set[str] = set()
-        self._run_path_follows = False
+        self._run_path_follows = self._name_follows = False
 
     def filter(self, arguments: list[str]) -> list[str]:
         """Return *arguments* without those that name folders of this computer. Raises Refused for such a file."""
@@ -134,10 +136,16 @@ class Filter:
             if self._run_path_follows:
                 self._run_path_follows = False
                 self._take_run_path(word, ["-rpath", word], kept)
+            elif self._name_follows:
+                self._name_follows = False
+                kept.append(word)
             elif name in _RUN_PATHS and equals:
                 self._take_run_path(value, [word], kept)
             elif word in _RUN_PATHS:
                 self._run_path_follows = True
+            elif word in _NAMES:
+                kept.append(word)
+                self._name_follows = True
             elif word.startswith("-R/"):
                 self._take_run_path(word[2:], [word], kept)
             elif word.startswith("-L") and not self._inside(word[2:].removeprefix("=")):

@@ -34,6 +34,7 @@ def filtered(build: Path, *arguments: str) -> tuple[list[str], list[str]]:
         ["-I=/usr/include", "--sysroot=BUILD"],
         ["-lm", "-l", "jpeg", "-DPREFIX=/usr", "-D", "PATH=/usr/lib"],
         ["-Wl,-rpath,$ORIGIN/../lib", "-Wl,-O1", "-Wl,--as-needed"],
+        ["-shared", "-Wl,-soname,libown.so.1", "-Wl,-h", "-Wl,libown.so.1,-O1", "-Wl,--soname=libown.so.1"],
         ["BUILD/lib/libown.so", "BUILD/project/part.o", "part.o"],
         ["-MD", "-MF", "/somewhere/module.d"],
         ["-include", "BUILD/project/config.h"],
