@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import parse_wheel_filename
 
-from incamera.build.camera_sdk import find_camera_use
+from incamera.build.camera_sdk import find_project_use
 from incamera.build.isolation import check_isolation
-from incamera.build.keys import MOST_KEPT, project_wheel_key
+from incamera.build.keys import MOST_KEPT, project_wheel_key, sdk_key
 from incamera.build.logs import naming_log, project_log_path
 from incamera.build.runtime import collect_wheels
 from incamera.build.sdists import LockedRequirements
@@ -46,10 +46,11 @@ def ensure_project_wheel(context: Context, project: Project, lock: Lock, app_dig
 
     *app_digest* is a digest of the project's files. Raises BuildError, ToolFailed.
     """
-    key = project_wheel_key(project, lock, app_digest, context.environment)
+    sdk = sdk_key(context.store, project, lock.target)
+    key = project_wheel_key(project, lock, app_digest, context.environment, sdk)
     found = context.store.find_tree("wheels", key)
     if found is None:
-        camera = find_camera_use(project.folder)
+        camera = find_project_use(context, project, lock.target)
         toolchain = ensure_toolchain(context, lock.target, Compiler.parse(project.compiler), camera=camera)
     with context.reporter.step("build") as step:
         if found is not None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.build.variables import project_variables, sdist_variables
+from incamera.project.settings import BUILTIN_SDK
 from incamera.runtime import bundle, layout
 from incamera.runtime.agent import agent_digest
 from incamera.runtime.launcher import require_crash_module, require_launcher
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from incamera.project.locked import Lock, LockedFile
     from incamera.project.recipes import Recipe
     from incamera.project.settings import Project
+    from incamera.store import Store
     from incamera.targets.target import Target
 
 # Increase these when wheels built from the same inputs change.
@@ -29,16 +31,16 @@ _SDIST_WHEEL_FORMAT = 2
 MOST_KEPT = 50
 
 
-def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:
+def bundle_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str], sdk: str = "") -> str:
     """Return the key of the bundle of *project* with *lock*; *app_digest* is a digest of the app's files.
 
-    *environment*, here and below, is the user's.
+    *environment*, here and below, is the user's. *sdk* is what `sdk_key` returns.
     """
     arguments = project.entry.to_arguments() if project.entry is not None else []
     settings = [bundle.FORMAT, project.name, project.version, arguments, project.compiler]
     inputs: list[object] = [settings, runtime_key(project, lock, environment), app_digest]
     if project.has_build_system:
-        inputs.append(project_wheel_key(project, lock, app_digest, environment))
+        inputs.append(project_wheel_key(project, lock, app_digest, environment, sdk))
         inputs.append(project.loose_files)
     return _digest(inputs)
 
@@ -73,10 +75,24 @@ def sdist_wheel_key(target: Target, source: str, file: LockedFile, recipe: Recip
     return _digest([*inputs, sdk_digest()] if file.is_own else inputs)
 
 
-def project_wheel_key(project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str]) -> str:
+def project_wheel_key(
+    project: Project, lock: Lock, app_digest: str, environment: Mapping[str, str], sdk: str = ""
+) -> str:
     """Return the key of the project's own wheel; *app_digest* is a digest of the project's files."""
     inputs = [_PROJECT_WHEEL_FORMAT, str(lock.target), project.compiler, app_digest, lock.build_digest("")]
-    return _digest([*inputs, project_variables(environment), sdk_digest()])
+    return _digest([*inputs, project_variables(environment), sdk or sdk_digest()])
+
+
+def sdk_key(store: Store, project: Project, target: Target) -> str:
+    """Return which image of the vendor's SDK *project* is built against for *target*; nothing without one.
+
+    Raises ConfigError when the store does not have it.
+    """
+    if project.sdk == BUILTIN_SDK or not project.has_build_system:
+        return ""
+    from incamera.build.vendor_sdk import require_sdk  # lazy: few projects name an image
+
+    return require_sdk(store, project.sdk, target).key
 
 
 def _digest(inputs: object, more: bytes = b"") -> str:

@@ -16,6 +16,7 @@ from incamera.toolchain.compiler import Gcc, Zig
 from incamera.toolchain.emulator import Emulator, plan_emulator, select_for_emulator
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree
 from incamera.toolchain.plan import Compiler, plan_toolchain, select_for_sysroot
+from incamera.toolchain.vendor_sdk import SdkFiles
 from incamera.toolchain.zig import ensure_zig, zig_cache
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def ensure_toolchain(
         bytecode_cache=cache,
         ensure_emulator=partial(ensure_emulator, context, target),
         camera=ensure_sdk(context, target) if camera.libraries else None,
+        sdk=SdkFiles(camera.sdk.sysroot, camera.sdk.flags) if camera.sdk is not None else None,
     )
 
 

@@ -19,6 +19,7 @@ from incamera.disk import write_atomic
 from incamera.errors import BuildError, ConfigError, IntegrityError
 from incamera.image_name import ImageName, parse_image_name
 from incamera.oci.layers import File, Folder, Node, Unpacker, write_tree
+from incamera.project.settings import ARCHITECTURE
 from incamera.sdk.vendor import MAX_SCRIPT, TOP, find_architecture, is_script, is_wanted, read_flags
 from incamera.store import damaged
 from incamera.targets.architecture import Architecture
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from incamera.targets.target import Target
 
 KIND = "sdk-images"
-BUILTIN = "builtin"
 SDKS = "sdks"
-# What stands in the name of an image for the architecture of each target.
-PLACEHOLDER = "{architecture}"
 
 _FORMAT = 1
 _FACTS = "sdk.json"
@@ -53,6 +51,11 @@ class VendorSdk:
     @property
     def sysroot(self) -> Path:
         return self.tree / _SYSROOT
+
+    @property
+    def key(self) -> str:
+        """What of it goes into the cache keys of builds."""
+        return f"{self.digest} {_FORMAT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,22 +158,20 @@ def find_sdk(store: Store, name: str) -> VendorSdk | None:
     return _open(store, record) if record is not None else None
 
 
-def require_sdk(store: Store, setting: str, target: Target) -> VendorSdk | None:
-    """Return the SDK that *setting*, a project's, names for *target*; None for incamera's own headers.
+def require_sdk(store: Store, setting: str, target: Target) -> VendorSdk:
+    """Return the SDK of the image that *setting*, a project's, names for *target*.
 
     Raises ConfigError when the store does not have it, or it is for another architecture.
     """
-    if setting == BUILTIN:
-        return None
-    name = str(parse_image_name(setting.replace(PLACEHOLDER, target.architecture)))
+    name = str(parse_image_name(setting.replace(ARCHITECTURE, target.architecture)))
     sdk = find_sdk(store, name)
     if sdk is None:
         raise ConfigError(f"tool.incamera.sdk: {name} is not in the store", hint=f"add it: `incamera sdk add {name}`")
     if sdk.architecture is not target.architecture:
         raise ConfigError(
             f"tool.incamera.sdk: {name} is for {sdk.architecture}, and not for {target.architecture}",
-            hint=f"write {PLACEHOLDER} in its name where the architecture stands, as in "
-            f'"axisecp/acap-native-sdk:12.11.0-{PLACEHOLDER}-ubuntu24.04"',
+            hint=f"write {ARCHITECTURE} in its name where the architecture stands, as in "
+            f'"axisecp/acap-native-sdk:12.11.0-{ARCHITECTURE}-ubuntu24.04"',
         )
     return sdk
 

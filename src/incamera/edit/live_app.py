@@ -117,7 +117,7 @@ class BuiltApp:
             self._build()
 
     def _build(self) -> dict[str, AppFile]:
-        from incamera.build.camera_sdk import find_camera_use  # lazy: only an app with a build system is built
+        from incamera.build.camera_sdk import find_project_use  # lazy: only an app with a build system is built
         from incamera.build.isolation import check_isolation
         from incamera.build.logs import naming_log, project_log_path
         from incamera.build.sdists import LockedRequirements
@@ -132,7 +132,7 @@ class BuiltApp:
         context, project = self._context, self._project
         lock = load_lock(project, self._target)
         check_isolation(context, project.build_isolation)
-        camera = find_camera_use(project.folder)
+        camera = find_project_use(context, project, self._target)
         toolchain = ensure_toolchain(context, self._target, Compiler.parse(project.compiler), camera=camera)
         # Until all is read: what is prepared and what a change asks for may be built at once.
         with context.store.lock(f"edited-{self._name}"), context.reporter.step("build") as step:

@@ -31,6 +31,10 @@ DEFAULT_TARGETS = ("armv7hf",)
 SCRIPTS = "scripts"
 # What `incamera run` starts where pyproject.toml has no entry.
 DEFAULT_ENTRY = "app.py"
+# In place of an image of the vendor's SDK: incamera's own headers of the camera's libraries.
+BUILTIN_SDK = "builtin"
+# What stands in the name of an image for the architecture of each target.
+ARCHITECTURE = "{architecture}"
 # Where builds cannot be isolated: warn, or refuse.
 ISOLATION = ("auto", "require")
 # The sources of a package, in the order in which they are tried.
@@ -59,7 +63,8 @@ class Project:
     `incamera run FILE` runs in its place. *script* is the name of the script that the project was made of, without a
     pyproject.toml; its lockfiles are in *lock_folder*.
     *build_limits* is as `parse_build_limits` returns it. *data* is where the app keeps its data; None means RAM, or
-    what else can be written. *exclude* are patterns of files that do not belong to the app.
+    what else can be written. *exclude* are patterns of files that do not belong to the app. *sdk* is `BUILTIN_SDK`, or
+    the image of the vendor's SDK against which the project is built, maybe with `ARCHITECTURE` in its name.
     """
 
     folder: Path
@@ -95,6 +100,7 @@ class Project:
     lock_folder: Path | None = None
     data: DataPlace | None = None
     exclude: tuple[str, ...] = ()
+    sdk: str = BUILTIN_SDK
 
     @property
     def loose_files(self) -> tuple[str, ...]:

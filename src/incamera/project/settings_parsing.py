@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 
 from incamera.errors import ConfigError
+from incamera.image_name import EXAMPLE, parse_image_name
 from incamera.names import did_you_mean
 from incamera.project.app_files import check_patterns
 from incamera.project.build_limits import parse_build_limits
@@ -17,7 +18,16 @@ from incamera.project.dependencies import parse_dependencies, parse_requirements
 from incamera.project.entry import Entry, parse_entry
 from incamera.project.local import parse_local
 from incamera.project.preload import parse_modules
-from incamera.project.settings import DEFAULT_ENTRY, DEFAULT_TARGETS, ISOLATION, SOURCES, Project, parse_app_name
+from incamera.project.settings import (
+    ARCHITECTURE,
+    BUILTIN_SDK,
+    DEFAULT_ENTRY,
+    DEFAULT_TARGETS,
+    ISOLATION,
+    SOURCES,
+    Project,
+    parse_app_name,
+)
 from incamera.project.standard import (
     check_standard_tables,
     is_package,
@@ -34,8 +44,6 @@ if TYPE_CHECKING:
     from incamera.project.data_folder import DataPlace
 
 COMPILERS = ("gcc", "zig")
-# Where the headers of the camera's libraries come from.
-SDKS = ("builtin",)
 
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
@@ -79,7 +87,6 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
             hint="add a [build-system] table, or write the value in [project]",
         )
     all_named = not {"dependencies", "optional-dependencies"} & set(dynamic)
-    _check_sdk(find_string(settings, "sdk", "tool.incamera.sdk"))
     own = parse_local(table, folder, parse_dependencies(table, project, settings), only_named=all_named)
     uv = find_table(find_table(table, "tool"), "uv", "tool.uv")
     python = find_string(settings, "python", "tool.incamera.python") or DEFAULT_PYTHON
@@ -125,6 +132,7 @@ def parse_project(table: Mapping[str, Any], folder: Path) -> Project:
         build_isolation=_parse_isolation(find_string(settings, "build-isolation", "tool.incamera.build-isolation")),
         data=_parse_data(find_string(settings, "data", "tool.incamera.data")),
         exclude=check_patterns(find_strings(settings, "exclude", "tool.incamera.exclude"), "tool.incamera.exclude"),
+        sdk=_parse_sdk(find_string(settings, "sdk", "tool.incamera.sdk")),
         build_limits=parse_build_limits(find_table(settings, "build-limits", "tool.incamera.build-limits")),
     )
 
@@ -170,12 +178,19 @@ def _parse_data(text: str | None) -> DataPlace | None:
     return parse_data(text)
 
 
-def _check_sdk(text: str | None) -> None:
-    if text is not None and text not in SDKS:
+def _parse_sdk(text: str | None) -> str:
+    if text is None or text == BUILTIN_SDK:
+        return BUILTIN_SDK
+    if "/" not in text:  # any word could be an image of Docker's
         raise ConfigError(
             f'tool.incamera.sdk: unknown value "{text}"',
-            hint="the only value is \"builtin\", the default: incamera's own headers of the camera's libraries",
+            hint=f'write "{BUILTIN_SDK}", the default, or the name of an image: {EXAMPLE}',
         )
+    try:
+        parse_image_name(text.replace(ARCHITECTURE, DEFAULT_TARGETS[0]))
+    except ConfigError as error:
+        raise ConfigError(f"tool.incamera.sdk: {error}", hint=error.hint) from error
+    return text
 
 
 def _parse_isolation(text: str | None) -> str:

@@ -25,6 +25,7 @@ from incamera.build.variables import project_variables
 from incamera.errors import BuildError
 from incamera.project.files import files_digest, project_files
 from incamera.project.locked import LockedBuild, LockedFile
+from incamera.project.settings import BUILTIN_SDK
 from incamera.resolver.build_answers import Answers
 from incamera.resolver.build_finder import BuildFinder
 from incamera.resolver.candidates import locked_file
@@ -231,7 +232,9 @@ class BuildPlanner:
             files = chooser.choose(named, root)
             # What the back end adds may depend on its version.
             inputs = [subject.content, str(self.target), self.project.compiler, subject.source]
-            more = [sorted(subject.variables.items()), [file.sha256 for file in files]]
+            more: list[object] = [sorted(subject.variables.items()), [file.sha256 for file in files]]
+            if not subject.sdist and self.project.sdk != BUILTIN_SDK:
+                more.append(self.project.sdk)
             wanted = self._answers.once([*inputs, *more], lambda: self._ask(subject, chooser, root, files))
             if set(wanted) != set(named):
                 files = chooser.choose(wanted, root)
@@ -266,13 +269,16 @@ class BuildPlanner:
             from incamera.toolchain.emulation import find_requirements_emulated  # lazy: the answer is mostly known
 
             return find_requirements_emulated(build, root)
-        from incamera.build.camera_sdk import NO_USE, find_camera_use  # lazy: the answer is mostly known
+        from incamera.build.camera_sdk import NO_USE, find_camera_use, find_project_use  # lazy: mostly known
         from incamera.build.toolchain import ensure_toolchain
         from incamera.toolchain.pep517 import find_requirements
         from incamera.toolchain.plan import Compiler
 
         compiler = Compiler.parse(self.project.compiler)
-        camera = find_camera_use(build.project) if subject.own else NO_USE
+        if not subject.sdist:
+            camera = find_project_use(context, self.project, self.target)
+        else:
+            camera = find_camera_use(build.project) if subject.own else NO_USE
         toolchain = ensure_toolchain(context, self.target, compiler, dev=subject.dev, camera=camera)
         return find_requirements(build, toolchain)
 

@@ -16,6 +16,7 @@ from incamera.toolchain.host_programs import link_host_programs
 from incamera.toolchain.interpreter import BuildInterpreter, write_script
 from incamera.toolchain.meson import write_cross_file
 from incamera.toolchain.sysconfig import write_sysconfig
+from incamera.toolchain.vendor_sdk import SDK, SdkFiles, link_sdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +40,7 @@ class Toolchain:
     `bytecode_cache`: a folder for the interpreter's byte-code; None for a temporary one.
     `ensure_emulator`: returns the emulator for builds that run programs of the target; None when there is none.
     `camera`: a folder with `include`, `lib` and `pkgconfig` of the camera's libraries; None when the build uses none.
+    `sdk`: the vendor's SDK, in its place; None for builds without it.
     """
 
     target: Target
@@ -48,6 +50,7 @@ class Toolchain:
     bytecode_cache: Path | None = None
     ensure_emulator: Callable[[], Emulator] | None = None
     camera: Path | None = None
+    sdk: SdkFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,13 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
         (sysroot / CAMERA).symlink_to(toolchain.camera)
         allowed.append(toolchain.camera)
         headers[CAMERA] = sysroot / CAMERA / "include"
-    tools = write_commands(compiler, interpreter, target, folder, allowed=allowed, headers=list(headers.values()))
+    if toolchain.sdk is not None:
+        link_sdk(toolchain.sdk, sysroot / SDK, toolchain.sysroot, target.architecture.facts.gnu)
+        allowed.append(toolchain.sdk.sysroot)
+        headers[SDK] = sysroot / SDK / "usr/include"
+    tools = write_commands(
+        compiler, interpreter, target, folder, allowed=allowed, headers=list(headers.values()), sdk=toolchain.sdk
+    )
     if toolchain.camera is not None:  # this folder is searched for libraries
         for library in (toolchain.camera / "lib").iterdir():
             (folder / "linker-scripts" / library.name).symlink_to(library)
@@ -142,12 +151,14 @@ def prepare(toolchain: Toolchain, requirements: Path, folder: Path, *, emulator:
         # where the kernel can run its programs.
         "CC_FOR_BUILD": "false",
         "CXX_FOR_BUILD": "false",
+        **_sdk_variables(toolchain, sysroot),
         **variables,
         **compiler.environment(),
     }
     reads = [toolchain.sysroot, requirements, cache, interpreter.tree.root, *compiler.folders()]
     reads += emulator.folders() if emulator else ()
     reads += [toolchain.camera] if toolchain.camera is not None else ()
+    reads += [toolchain.sdk.sysroot] if toolchain.sdk is not None else ()
     outside = tuple(path for path in reads if not path.is_relative_to(folder))
     headers["python"] = sysroot / f"usr/include/python{target.python}"
     return BuildFolder(folder, python, environment, cross_file, outside, headers)
@@ -166,16 +177,31 @@ def build_variables() -> dict[str, str]:
     }
 
 
+def _sdk_variables(toolchain: Toolchain, sysroot: Path) -> dict[str, str]:
+    """Return the variables by which build scripts for the vendor's SDK find it."""
+    if toolchain.sdk is None:
+        return {}
+    processor = "arm" if toolchain.target.architecture.facts.bits == 32 else toolchain.target.architecture.value
+    return {"SDKTARGETSYSROOT": str(sysroot / SDK), "OECORE_TARGET_ARCH": processor}
+
+
 def _write_pkg_config(toolchain: Toolchain, folder: Path, sysroot: Path) -> None:
     gnu = toolchain.target.architecture.facts.gnu
     folders = f"{sysroot}/usr/lib/{gnu}/pkgconfig:{sysroot}/usr/lib/pkgconfig:{sysroot}/usr/share/pkgconfig"
     if toolchain.camera is not None:
         folders += f":{sysroot}/{CAMERA}/pkgconfig"
+    system = "unset PKG_CONFIG_SYSTEM_INCLUDE_PATH PKG_CONFIG_SYSTEM_LIBRARY_PATH"
+    if toolchain.sdk is not None:
+        own = f"{sysroot}/{SDK}/usr"
+        folders += f":{own}/lib/pkgconfig:{own}/share/pkgconfig"
+        # The compiler searches it last. Where it is named, zig would take the SDK's headers of the C library.
+        includes = f"/usr/include:/{SDK}/usr/include:{own}/include"
+        system = f"export PKG_CONFIG_SYSTEM_INCLUDE_PATH={shlex.quote(includes)}\nunset PKG_CONFIG_SYSTEM_LIBRARY_PATH"
     tree = toolchain.interpreter.tree
     program = tree.root / "usr/bin/pkgconf"
     lines = (
         f"export PKG_CONFIG_LIBDIR={shlex.quote(folders)} PKG_CONFIG_SYSROOT_DIR={shlex.quote(str(sysroot))}\n"
-        "unset PKG_CONFIG_PATH PKG_CONFIG_SYSTEM_INCLUDE_PATH PKG_CONFIG_SYSTEM_LIBRARY_PATH\n"
+        f"unset PKG_CONFIG_PATH\n{system}\n"
     )
     # Without pkgconf in the tree, no package is found: the host's own pkg-config must not be used.
     command = f'exec {shlex.join(tree.argv(program))} "$@"' if program.exists() else "exit 1"

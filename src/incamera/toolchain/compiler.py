@@ -13,12 +13,14 @@ from incamera.errors import BuildError
 from incamera.toolchain import driver
 from incamera.toolchain.interpreter import BuildInterpreter, HostTree, write_script
 from incamera.toolchain.plan import gcc_version
+from incamera.toolchain.vendor_sdk import SDK, change_command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from incamera.targets.target import Target
+    from incamera.toolchain.vendor_sdk import SdkFiles
 
 # Programs that gcc starts. They would need the host's loader, so gcc gets scripts that start them through theirs.
 _GCC_PARTS = ("cc1", "cc1plus", "collect2", "lto1", "lto-wrapper")
@@ -161,10 +163,12 @@ def write_commands(
     *,
     allowed: Sequence[Path],
     headers: Sequence[Path] = (),
+    sdk: SdkFiles | None = None,
 ) -> Mapping[str, Path]:
     """Write the tools' scripts to *folder*/bin, and return the path of each.
 
     *allowed*: the folders that the compiler may read, besides its own. *headers*: those of them that it searches last.
+    *sdk*: the vendor's SDK, which is linked in *folder*.
     Raises BuildError when the compiler is missing.
     """
     gnu = target.architecture.facts.gnu
@@ -176,6 +180,10 @@ def write_commands(
     places = (may_read, [str(path) for path in headers], str(folder / "dropped.log"))
     write_linker_scripts(folder / "sysroot", target, folder / "linker-scripts")
     written = {}
+    if sdk is not None:
+        own, is_gcc = target.architecture.facts.cflags, isinstance(compiler, Gcc)
+        for name in ("cc", "c++"):
+            commands[name] = change_command(commands[name], sdk, folder / "sysroot" / SDK, own, gcc=is_gcc)
     commands |= {"cpp": commands["cc"]}
     for name, command in commands.items():
         path = binaries / name

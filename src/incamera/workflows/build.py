@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from incamera.build.background import Background
-from incamera.build.keys import bundle_key
+from incamera.build.keys import bundle_key, sdk_key
 from incamera.project.files import files_digest
 from incamera.runtime.bundle import load_bundle
 from incamera.tree import tree_digest
@@ -30,7 +30,7 @@ def build_bundle(context: Context, project: Project, target: Target, *, renew_lo
     # While the resolver works, the interpreter that byte-compiles is downloaded in the background.
     with Background(context, lambda: _ensure_byte_compiler(context, target)) as interpreter:
         lock = ensure_lock(context, project, target, renew=renew_lock, before_resolving=interpreter.start)
-        key = bundle_key(project, lock, app_digest, context.environment)
+        key = bundle_key(project, lock, app_digest, context.environment, sdk_key(context.store, project, target))
         if context.store.find_tree("bundles", key):
             with context.reporter.step("bundle") as step:
                 step.cached = True

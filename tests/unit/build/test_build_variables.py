@@ -86,6 +86,12 @@ def test_changed_variable_builds_the_project_again(project: Project, name: str) 
     assert len({bundle_key(plain, a_lock(), "app", {"PBR_VERSION": value}) for value in ("1", "2")}) == 1
 
 
+def test_other_image_of_the_vendors_sdk_builds_the_project_again(project: Project) -> None:
+    keys = {project_wheel_key(project, a_lock(), "app", {}, sdk) for sdk in ("", "one", "two")}
+    bundles = {bundle_key(project, a_lock(), "app", {}, sdk) for sdk in ("", "one", "two")}
+    assert (len(keys), len(bundles)) == (3, 3)
+
+
 def test_changed_variable_for_sdists_builds_them_again(project: Project) -> None:
     name = "SETUPTOOLS_SCM_PRETEND_VERSION_FOR_LAMP"
     assert len({runtime_key(project, a_lock(), {name: value}) for value in ("1", "2")}) == 2
