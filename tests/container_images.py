@@ -80,7 +80,7 @@ class MadeImage:
 
 
 def image_of(*layers: bytes) -> MadeImage:
-    """Return an image with *layers*, each packed with gzip, to the same bytes at any time: tests are named after their digests."""
+    """Return an image with *layers*, each packed with gzip: at any time the same, for tests are named after digests."""
     return MadeImage(tuple(gzip.compress(layer, 1, mtime=0) for layer in layers), layers)
 
 
