@@ -11,6 +11,7 @@ marker with their exit code. Where that proves needless, it is left out.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
@@ -121,6 +122,10 @@ class MarkedReader:
         self._is_over = False
         self._noise_bytes = 0
         self._noise = bytearray()
+        self.noise_since = 0.0
+        """When noise came last, by the event loop's clock. 0: none has come, or the marker has."""
+        self.has_open_line = False
+        """Whether the noise ends within a line."""
         self.code: int | None = None
         """The exit code that came with the marker of the end."""
 
@@ -144,12 +149,23 @@ class MarkedReader:
         while not self.is_endless and (data := await self._read(_CHUNK)):
             window += data
             self._keep_noise(data)
+            self.noise_since = asyncio.get_running_loop().time()
+            self.has_open_line = not data.endswith(b"\n")
             if (at := window.find(self._begin)) >= 0:
                 self._rest = window[at + len(self._begin) :]
                 del self._noise[max(0, self._noise_bytes - len(window) + at) :]
+                self.noise_since, self.has_open_line = 0.0, False
                 return True
             window = window[-len(self._begin) :]
         return False
+
+    async def begins_with(self, text: bytes) -> bool:
+        """Return whether *text* comes next, which is not taken. Waits until that is known."""
+        while len(self._rest) < len(text) and text.startswith(self._rest):
+            if not (data := await self._read(_CHUNK)):
+                break
+            self._rest += data
+        return self._rest.startswith(text)
 
     async def read_short_line(self) -> bytes:
         """Return the line that comes next, with its end; less where the output ends before it, or the line is long."""
@@ -206,4 +222,12 @@ def not_started(device: Device, noise: bytes, ended: str) -> NotStarted:
         hint="incamera needs a key that may run any command (no `command=` in authorized_keys, no ForceCommand), "
         "a login shell that is one (not /bin/false or nologin), and start-up files that neither end it nor wait "
         "for input",
+    )
+
+
+def output_led_away(device: Device) -> NotStarted:
+    """Return the error for a login shell that leads the program's standard output into its standard error."""
+    return NotStarted(
+        f"the login shell on {device} leads what programs print into standard error (`exec 1>&2`)",
+        hint="have its start-up files (.bashrc, .profile) do that with a terminal only: [ -t 1 ] && exec 1>&2",
     )

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 # AXIS OS up to 11 lets root in; where another user is meant, the device or ~/.ssh/config says so.
 DEFAULT_USER = "root"
 CONNECT_SECONDS = 10.0
-# For all of it: a slow processor needs seconds for the key exchange, and some servers for the login.
+# For all of it, with each host on the way: a slow processor needs seconds for the key exchange, and some servers for
+# the login.
 WHOLE_SECONDS = 30.0
 _MARGIN_SECONDS = 0.5
 # In the order in which a device that is met for the first time is asked for them.
@@ -141,9 +142,10 @@ class _Attempt:
         server = f"{user}@{config.host}:{config.port}"
         known = keys.put_first(logins.find(server))
         tunnel = None
-        end = asyncio.get_running_loop().time() + WHOLE_SECONDS
         try:
             tunnel = await self._open_tunnel(config)
+            # Each host on the way has as long.
+            end = asyncio.get_running_loop().time() + WHOLE_SECONDS
             progress = self._begin(config, user, checker, keys)
             try:
                 connection = await self._log_in(progress, tunnel, end, quickly=known)

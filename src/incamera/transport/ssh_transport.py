@@ -16,7 +16,7 @@ from incamera.errors import ConnectionLost, DeviceError
 from incamera.transport import shell_files
 from incamera.transport.early_channels import EarlyChannels
 from incamera.transport.keepalive import is_loopback, last_received
-from incamera.transport.login_shell import MarkedReader, Marker, not_started
+from incamera.transport.login_shell import MarkedReader, Marker, not_started, output_led_away
 from incamera.transport.protocols import Addresses, port_taken
 from incamera.transport.session import in_time
 from incamera_agent.wire.protocol import signal_exit_code
@@ -31,6 +31,10 @@ T = TypeVar("T")
 CHANNELS = 3
 # How long a login shell may take to start a program, an outage of the network included.
 _START_SECONDS = 40.0
+# After so long without a word, a login shell whose last line has no end is taken to wait for an answer. An outage of
+# the network is shorter.
+_QUESTION_SECONDS = 20.0
+_LOOK_SECONDS = 0.5
 # How long the first program of a connection is waited for once it has ended: something else may hold its outputs.
 _END_SECONDS = 2.0
 # How long the server may take to open a channel.
@@ -240,6 +244,8 @@ class SshChannel:
         ends = (marker.end, marker.end_errors) if start.marks_end else (None, None)
         self._output = MarkedReader(process.stdout.read, marker.begin, ends[0])
         self._errors = MarkedReader(process.stderr.read, marker.begin_errors, ends[1])
+        self._begin_marker = marker.begin
+        self._is_led_away = False
         # A terminal has one output only.
         self._skipping_errors = None if start.has_terminal else asyncio.create_task(self._skip_error_noise())
         self._beginning = asyncio.create_task(self._begin())
@@ -323,11 +329,13 @@ class SshChannel:
         ended = f"is still running after {_START_SECONDS:.0f} s"
         with _translating_errors(self._device), suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
-                if await self._output.skip_noise():
+                if (found := await self._skip_noise()) is None:
+                    ended = f"has said nothing more for {_QUESTION_SECONDS:.0f} s: does it wait for an answer?"
+                elif found:
                     if self._start.note_input is not None:
                         self._start.note_input(await self._output.read_short_line())
                     return
-                if self._output.is_endless:
+                elif self._output.is_endless:
                     ended = "goes on printing"
                 else:
                     await self._process.wait_closed()
@@ -336,9 +344,29 @@ class SshChannel:
                     ended = f"ended with exit code {self._exit_code()}"
         raise not_started(self._device, self._output.noise + self._errors.noise, ended)
 
+    async def _skip_noise(self) -> bool | None:
+        """Skip what comes before the program's output. Returns what `skip_noise` does, None where the shell asks."""
+        skipping = asyncio.ensure_future(self._output.skip_noise())
+        try:
+            while not (await asyncio.wait({skipping}, timeout=_LOOK_SECONDS))[0]:
+                if self._is_led_away:
+                    raise output_led_away(self._device)
+                newest = max(self._output, self._errors, key=lambda reader: reader.noise_since)
+                silent = asyncio.get_running_loop().time() - newest.noise_since
+                if newest.has_open_line and silent > _QUESTION_SECONDS:
+                    return None
+            return await skipping
+        finally:
+            skipping.cancel()
+
     async def _skip_error_noise(self) -> None:
         with suppress(asyncssh.Error, OSError):  # which the next to read meets, too
-            await self._errors.skip_noise()
+            if await self._errors.skip_noise():
+                # A start-up file may have led the program's output into this one.
+                comparing = asyncio.ensure_future(self._errors.begins_with(self._begin_marker))
+                await asyncio.wait({comparing, self._beginning}, return_when=asyncio.FIRST_COMPLETED)
+                self._is_led_away = comparing.done() and comparing.result()
+                comparing.cancel()
 
     async def _guarded(self, read: Callable[[], Awaitable[T]]) -> T:
         await self._begun()

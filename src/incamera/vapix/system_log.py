@@ -34,13 +34,14 @@ class Entry:
         return f"{self.time} {self.level:<7} {who}: {self.text}" if self.time else self.text
 
 
-def read_log(client: Client, app: str = "") -> tuple[str, ...]:
+def read_log(client: Client, app: str = "", *, seconds: float = 60.0) -> tuple[str, ...]:
     """Return the lines of the log that the camera keeps, of all or of one *app*; the oldest first.
 
-    Raises DeviceError.
+    The camera has so many *seconds* to answer. Raises DeviceError.
     """
     query = {"appname": app} if app else {}
-    answer = client.call(Call(path=_PATH, what="show its log", query=query, limit=_MOST_BYTES))
+    call = Call(path=_PATH, what="show its log", query=query, limit=_MOST_BYTES, seconds=seconds)
+    answer = client.call(call)
     return parse_lines(answer.body)
 
 

@@ -31,6 +31,10 @@ UNSIGNED = "AllowUnsigned"
 _TAIL_LINES = 8
 # The camera's programs that install and start apps.
 _INSTALLERS = ("acapctl", "acapmanager", "systemd")
+# A camera that does not answer while its log is followed is reported within 20 seconds: it is asked again over a new
+# connection, which may take 10 seconds. Then it has more time, for it may be a slow one.
+_FOLLOW_SECONDS = 8.0
+_PATIENT_SECONDS = 60.0
 _POLL_SECONDS = 1.0
 
 
@@ -166,7 +170,7 @@ def read_app_log(context: Context, client: Client, name: str, *, follow: bool = 
     while follow:
         time.sleep(_POLL_SECONDS)
         try:
-            now = read_log(client, name)
+            now = read_log(client, name, seconds=_PATIENT_SECONDS if is_lost else _FOLLOW_SECONDS)
         except (DeviceUnreachable, ConnectionLost) as error:
             if not is_lost:
                 context.reporter.warn(f"{error}; trying again until Ctrl-C")

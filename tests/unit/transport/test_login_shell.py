@@ -197,6 +197,43 @@ def test_login_shell_that_starts_nothing_is_told(
     assert "ForceCommand" in str(error.value.hint)
 
 
+@pytest.mark.parametrize("where", ["", ">&2"])
+def test_login_shell_that_asks_is_told_before_one_that_only_takes_long(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_transport, "_QUESTION_SECONDS", 1.0)
+    script = f"printf 'Accept the terms? [y/n] ' {where}; exec sleep 1000"
+    with (
+        served(tmp_path, write_shell(tmp_path, script)) as session,
+        pytest.raises(NotStarted, match=r"Accept the terms.*said nothing more for 1 s: does it wait for an answer"),
+    ):
+        session.run(Program(("true",)))
+
+
+def test_login_shell_that_is_silent_for_a_while_asks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_transport, "_QUESTION_SECONDS", 1.0)
+    with served(tmp_path, write_shell(tmp_path, 'echo "takes some time"; sleep 2; eval "$2"')) as session:
+        assert session.run(Program(("echo", "word"))).stdout == b"word\n"
+
+
+def test_login_shell_that_leads_the_output_away_is_told_at_once(tmp_path: Path) -> None:
+    with (
+        served(tmp_path, write_shell(tmp_path, 'echo noise; exec 1>&2; eval "$2"')) as session,
+        pytest.raises(NotStarted, match=r"leads what programs print into standard error \(`exec 1>&2`\)"),
+    ):
+        session.run(Program(("sleep", "1000")), timeout=30)
+
+
+@pytest.mark.parametrize(
+    "script", ["echo incamera- >&2; sleep 0.2; printf incamera- >&2", "exec 2>&1", "printf incamera-"]
+)
+def test_output_that_only_looks_like_the_marker_is_the_programs(script: str, tmp_path: Path) -> None:
+    with served(tmp_path, "/bin/sh") as session:
+        result = session.run(Program(("sh", "-c", f"{script}; echo end; echo errors >&2")))
+    assert result.stdout.endswith(b"end\n" if "2>&1" not in script else b"errors\n")
+    assert result.exit_code == 0
+
+
 def test_program_that_is_missing_is_no_matter_of_the_login_shell(tmp_path: Path) -> None:
     with served(tmp_path, write_shell(tmp_path, 'echo noise; eval "$2"')) as session:
         assert session.run(Program(("/nowhere",))).exit_code == 127

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.vapix.fake_camera import App, FakeCamera, Handler, serving_camer
 from tests.unit.vapix.packages import make_package
 from tests.unit.vapix.test_passwords import Asked, make_context
 
+from incamera import http_connection
 from incamera.errors import ConnectionLost, UsageError
 from incamera.vapix.application_errors import ApplicationError
 from incamera.vapix.applications import control, upload
@@ -59,6 +61,35 @@ def test_followed_log_goes_on_after_the_camera_was_away(camera: FakeCamera, cert
     camera.pages["/axis-cgi/admin/systemlog.cgi"] = hang_up
     camera.log = lines(1, 2)
     assert [entry.text for entry in next(parts).entries] == ["2"]
+    assert len(reporter.warnings) == 1
+    assert "trying again" in reporter.warnings[0]
+
+
+def test_followed_log_tells_of_a_silent_camera_in_time_and_goes_on(
+    camera: FakeCamera, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert installed._FOLLOW_SECONDS + http_connection._CONNECT_SECONDS + 1 < 20
+    monkeypatch.setattr(installed, "_FOLLOW_SECONDS", 0.5)
+    camera.apps["own_app"] = App("own_app")
+    camera.log = lines(1)
+    reporter = Asked()
+    parts = read_app_log(make_context(tmp_path, reporter), make_client(camera, certificate), "own_app", follow=True)
+    next(parts)
+    lost = threading.Event()
+    silent = 2  # the client asks once more over a new connection
+
+    def say_nothing(handler: Handler) -> None:
+        nonlocal silent
+        silent -= 1
+        if not silent:
+            camera.pages.clear()
+        lost.wait(30)
+        handler.close_connection = True
+
+    camera.pages["/axis-cgi/admin/systemlog.cgi"] = say_nothing
+    camera.log = lines(1, 2)
+    assert [entry.text for entry in next(parts).entries] == ["2"]
+    lost.set()
     assert len(reporter.warnings) == 1
     assert "trying again" in reporter.warnings[0]
 
