@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from incamera.device.facts import PLACES
 from incamera.errors import DeviceUnsuitable
+from incamera.guard.failures import full_tmp
 from incamera.guard.places import FOLDER
 from incamera.runtime.launcher.protocol import RAM_RESERVE, RAM_RESERVE_PART, SPACE_MARGIN
 from incamera.targets.architecture import Architecture
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from incamera.device.facts import DeviceFacts, Place
 
 MEGABYTE = 1024 * 1024
+# What a run needs of /tmp, wherever its bundle is: the number of its process, and links.
+_LEAST_TMP = 64 * 1024
 # An image is about two fifths of its tree. The device checks again when the true size is known.
 _IMAGE_PART = 2
 
@@ -101,6 +104,8 @@ def plan_deploy(
             hint="so another user could put programs there in place of yours. As root, type there: "
             f"chmod +t {ram.path}",
         )
+    if ram is not None and ram.free is not None and ram.free < _LEAST_TMP:
+        raise full_tmp(device)
     places = [place for place in facts.places if to is None or place.kind is to]
     if not places and to is not None:
         path = next(path for path, kind in PLACES.items() if kind is to)
@@ -150,12 +155,12 @@ def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> st
     if place.kind in _FORMS:
         return "runs bundles as one mounted file" if Form.squashfs in forms else "runs bundles"
     if place.ram:
-        room = min(spare_memory(facts), spare_memory(facts) if place.free is None else place.free)
-        return (
-            f"runs bundles up to {format_bytes(room)}"
-            if room > 0
-            else "cannot be used: the camera needs its RAM itself"
-        )
+        room = spare_memory(facts)
+        if room <= 0:
+            return "cannot be used: the camera needs its RAM itself"
+        if place.free is not None and place.free < _LEAST_TMP:
+            return "cannot be used: it is full"
+        return f"runs bundles up to {format_bytes(room if place.free is None else min(room, place.free))}"
     return "runs bundles"
 
 

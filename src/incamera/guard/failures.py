@@ -69,6 +69,8 @@ def explain(transport: Transport, code: int, message: str, place: str) -> Device
         case ExitCode.image_damaged:
             hint = "`incamera deploy --verify` reads all files there, and sends the damaged ones again"
             return DeviceError(f"the bundle's image on {device} is damaged: {message}", hint=hint)
+        case ExitCode.no_memory if "No space left" in message:
+            return full_tmp(device)
         case ExitCode.no_memory | ExitCode.cannot_mount:
             return CannotActivate(
                 f"the bundle cannot run from {place} on {device}: {message}", hint="--to chooses another place"
@@ -103,6 +105,14 @@ def _taken(device: Device, message: str) -> Taken:
         return Taken(f"{text} on {device}", hint=hint)
     hint = f"it belongs to {owner}, and incamera does not use what others made. As {owner} or root, type: rm -r {path}"
     return Taken(f"{text} on {device}", hint=hint)
+
+
+def full_tmp(device: Device | str) -> DeviceUnsuitable:
+    """Return the error for a device in whose /tmp nothing can be written."""
+    return DeviceUnsuitable(
+        f"{device} has no space left in /tmp, where each run needs some",
+        hint="find there what takes it (du -k /tmp), and remove that. It is in RAM: a restart empties it",
+    )
 
 
 def _no_room(transport: Transport, place: str) -> NoRoom:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError
 from incamera.guard.answers import AnswerReader, keep_last_errors
-from incamera.guard.failures import explain
+from incamera.guard.failures import explain, full_tmp
 from incamera.runtime.launcher.protocol import (
     GRACE_MS,
     RUN_FOLDER,
@@ -29,7 +29,6 @@ from incamera.transport.protocols import Program, start_fed
 from incamera_agent.wire.protocol import ATTACH_VARIABLE
 
 if TYPE_CHECKING:
-    from incamera.transport.device import Device
     from incamera.transport.protocols import Channel, Terminal, Transport
 
 HEARTBEAT_SECONDS = 3.0
@@ -127,7 +126,7 @@ class SupervisedRun:
             if code == ExitCode.taken:
                 raise explain(self._transport, code, message, "")
             if code == ExitCode.no_memory:
-                raise _no_room(self._transport.device)
+                raise full_tmp(self._transport.device)
             raise DeviceError(f"cannot supervise a run on {self._transport.device}: {message or f'exit code {code}'}")
 
     async def _beat(self, supervisor: Channel) -> None:
@@ -137,10 +136,3 @@ class SupervisedRun:
             except TimeoutError:
                 order = b".\n"
             await supervisor.write(order)
-
-
-def _no_room(device: Device) -> DeviceError:
-    return DeviceError(
-        f"{device} has no space left in /tmp, where each run needs a folder",
-        hint="remove something there. It is in RAM: a restart empties it",
-    )

@@ -177,6 +177,15 @@ def test_nothing_is_deployed_where_everybody_can_rename_what_each_run_needs() ->
     assert "chmod +t /tmp" in (caught.value.hint or "")
 
 
+def test_nothing_is_deployed_where_no_run_could_write_to_tmp() -> None:
+    facts = replace(FACTS, places=(replace(RAM, free=4096), FLASH))
+    with pytest.raises(DeviceUnsuitable, match="cam has no space left in /tmp") as caught:
+        decide(facts)
+    assert "du -k /tmp" in (caught.value.hint or "")
+    assert find_verdict(facts, facts.places[0], frozenset(Form)) == "cannot be used: it is full"
+    assert decide(replace(facts, places=(replace(RAM, free=MEGABYTE), FLASH))).place == FLASH
+
+
 def test_error_for_a_bundle_that_is_too_large_has_sizes() -> None:
     with pytest.raises(DeviceUnsuitable) as caught:
         decide(replace(FACTS, places=(RAM, FLASH)), size=190 * MEGABYTE)
