@@ -97,15 +97,7 @@ def plan_deploy(
     when they matter. *full* has the paths of places that turned out not to fit, each with the reason.
     """
     to, form = request.place, request.form
-    ram = facts.find_place(Kind.ram)
-    if ram is not None and ram.renamed_by_all:
-        raise DeviceUnsuitable(
-            f"everybody can rename folders in {ram.path} on {device}",
-            hint="so another user could put programs there in place of yours. As root, type there: "
-            f"chmod +t {ram.path}",
-        )
-    if ram is not None and ram.free is not None and ram.free < _LEAST_TMP:
-        raise full_tmp(device)
+    _require_tmp(facts, device)
     places = [place for place in facts.places if to is None or place.kind is to]
     if not places and to is not None:
         path = next(path for path, kind in PLACES.items() if kind is to)
@@ -138,6 +130,26 @@ def plan_deploy(
         hint="remove files that are not needed there, insert an SD card, attach a share (`incamera share attach`), "
         "or make the bundle smaller",
     )
+
+
+def _require_tmp(facts: DeviceFacts, device: str) -> None:
+    """Raise DeviceUnsuitable where no run could have its folder in /tmp, wherever its bundle is."""
+    ram = facts.find_place(Kind.ram)
+    if ram is None:
+        return
+    if ram.renamed_by_all:
+        raise DeviceUnsuitable(
+            f"everybody can rename folders in {ram.path} on {device}",
+            hint="so another user could put programs there in place of yours. As root, type there: "
+            f"chmod +t {ram.path}",
+        )
+    if ram.free is not None and ram.free < _LEAST_TMP:
+        raise full_tmp(device)
+    if not ram.writable:
+        raise DeviceUnsuitable(
+            f"{facts.user} cannot write to {ram.path} on {device}, where each run needs a folder",
+            hint=f"log in as another user, or let everybody write there. As root, type there: chmod 1777 {ram.path}",
+        )
 
 
 def find_verdict(facts: DeviceFacts, place: Place, forms: frozenset[Form]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ...waiting import wait_until
-from ..cameras import add_account, inside
+from ..cameras import add_account, inside, write_ssh_home
 from ..command import Run, assert_error, command_environment, running
 from ..project import write_project
 
@@ -52,6 +52,77 @@ def test_second_account_deploys_runs_and_looks_beside_the_first(
     # The first one's is as it was.
     assert incamera("deploy", "-C", app, "--device", camera.name).code == 0
     assert inside(camera, "find /tmp/incamera /tmp/incamera-roots -user maker") == ""
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("change", "undo", "message", "hint"),
+    [
+        ("chmod 0777 /tmp", "chmod 1777 /tmp", "everybody can rename folders in /tmp on", r"chmod \+t /tmp"),
+        ("chmod 0755 /tmp", "chmod 1777 /tmp", "maker cannot write to /tmp on maker", "chmod 1777 /tmp"),
+        ("dd if=/dev/zero of=/tmp/fill bs=64k", "rm /tmp/fill", "maker has no space left in /tmp", "du -k /tmp"),
+    ],
+    ids=["not-sticky", "closed", "full"],
+)
+def test_tmp_in_which_no_run_can_have_its_folder_is_told_before_anything_is_sent(
+    change: str,
+    undo: str,
+    message: str,
+    hint: str,
+    app: Path,
+    maker: dict[str, str],
+    incamera: Run,
+    camera: VirtualCamera,
+) -> None:
+    inside(camera, change)
+    try:
+        for command in ("run", "deploy"):
+            assert_error(incamera(command, "-q", "-C", app, "--device", "maker", env=maker), 4, message, hint)
+        info = incamera("device", "info", "maker", "--no-speed", env=maker)
+        assert (info.code, "cannot be used: " in info.out) == (0, True), info.err
+        listed = incamera("device", "clean", "maker", "--dry-run", env=maker)
+        assert listed.code == 0, listed.err
+    finally:
+        inside(camera, undo)
+
+
+@pytest.mark.matrix
+def test_one_account_with_two_names_has_one_folder(
+    app: Path, maker: dict[str, str], incamera: Run, camera: VirtualCamera, tmp_path: Path
+) -> None:
+    inside(camera, "grep -q ^second: /etc/passwd || echo second:x:1000:1000:second:/run/maker:/bin/sh >>/etc/passwd")
+    second = write_ssh_home(tmp_path / "second", "second", camera, port=camera.ssh_port, user="second")
+    assert incamera("deploy", "-C", app, "--device", "maker", env=maker).code == 0
+    done = json.loads(incamera("deploy", "--json", "-C", app, "--device", "second", env=second).out)
+    assert (done["files_sent"], done["destination"].split("/")[2]) == (0, "incamera-u1000")
+    ran = incamera("run", "-q", "-C", app, "--device", "second", "--", "print", "hello", env=second)
+    assert (ran.code, ran.out) == (0, "hello\n"), ran.err
+    inside(camera, "sed -i /^second:/d /etc/passwd")
+
+
+@pytest.mark.matrix
+def test_two_accounts_run_look_and_clean_at_the_same_time(
+    app: Path, maker: dict[str, str], incamera: Run, camera: VirtualCamera
+) -> None:
+    words = ("run", "-q", "-C", app, "--device")
+    with (
+        running(*words, camera.name, "--", "sleep", env=command_environment()) as first,
+        running(*words, "maker", "--", "sleep", env=command_environment(maker)) as second,
+    ):
+        first.await_output("sleeps as")
+        second.await_output("sleeps as")
+        for device, env in ((camera.name, {}), ("maker", maker)):
+            info = incamera("device", "info", device, "--no-speed", env=env)
+            assert info.code == 0, info.err
+            cleaned = incamera("device", "clean", device, "--json", env=env)
+            assert cleaned.code == 0, cleaned.err
+            other = "incamera-u1000/" if device == camera.name else "/tmp/incamera/"
+            assert other not in cleaned.out
+        assert (first.process.poll(), second.process.poll()) == (None, None)
+        for command in (first, second):
+            command.press_ctrl_c()
+        for command in (first, second):
+            command.finish()
 
 
 @pytest.mark.matrix

@@ -177,6 +177,13 @@ def test_nothing_is_deployed_where_everybody_can_rename_what_each_run_needs() ->
     assert "chmod +t /tmp" in (caught.value.hint or "")
 
 
+def test_nothing_is_deployed_for_a_user_who_cannot_write_to_tmp() -> None:
+    facts = replace(FACTS, user="anna", places=(replace(RAM, writable=False, executable=False), FLASH))
+    with pytest.raises(DeviceUnsuitable, match="anna cannot write to /tmp on cam") as caught:
+        decide(facts)
+    assert "chmod 1777 /tmp" in (caught.value.hint or "")
+
+
 def test_nothing_is_deployed_where_no_run_could_write_to_tmp() -> None:
     facts = replace(FACTS, places=(replace(RAM, free=4096), FLASH))
     with pytest.raises(DeviceUnsuitable, match="cam has no space left in /tmp") as caught:
