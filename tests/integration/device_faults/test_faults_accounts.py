@@ -56,17 +56,16 @@ def test_second_account_deploys_runs_and_looks_beside_the_first(
 
 @pytest.mark.matrix
 @pytest.mark.parametrize(
-    ("change", "undo", "message", "hint"),
+    ("change", "message", "hint"),
     [
-        ("chmod 0777 /tmp", "chmod 1777 /tmp", "everybody can rename folders in /tmp on", r"chmod \+t /tmp"),
-        ("chmod 0755 /tmp", "chmod 1777 /tmp", "maker cannot write to /tmp on maker", "chmod 1777 /tmp"),
-        ("dd if=/dev/zero of=/tmp/fill bs=64k", "rm /tmp/fill", "maker has no space left in /tmp", "du -k /tmp"),
+        ("chmod 0777 /tmp", "everybody can rename folders in /tmp on", r"chmod \+t /tmp"),
+        ("chmod 0755 /tmp", "maker cannot write to /tmp on maker", "chmod 1777 /tmp"),
+        ("dd if=/dev/zero of=/tmp/fill bs=64k", "maker has no space left in /tmp", "du -k /tmp"),
     ],
     ids=["not-sticky", "closed", "full"],
 )
 def test_tmp_in_which_no_run_can_have_its_folder_is_told_before_anything_is_sent(
     change: str,
-    undo: str,
     message: str,
     hint: str,
     app: Path,
@@ -83,7 +82,7 @@ def test_tmp_in_which_no_run_can_have_its_folder_is_told_before_anything_is_sent
         listed = incamera("device", "clean", "maker", "--dry-run", env=maker)
         assert listed.code == 0, listed.err
     finally:
-        inside(camera, undo)
+        inside(camera, "rm -f /tmp/fill; chmod 1777 /tmp")
 
 
 @pytest.mark.matrix
@@ -114,7 +113,7 @@ def test_two_accounts_run_look_and_clean_at_the_same_time(
         for device, env in ((camera.name, {}), ("maker", maker)):
             info = incamera("device", "info", device, "--no-speed", env=env)
             assert info.code == 0, info.err
-            cleaned = incamera("device", "clean", device, "--json", env=env)
+            cleaned = incamera("device", "clean", device, "--yes", "--json", env=env)
             assert cleaned.code == 0, cleaned.err
             other = "incamera-u1000/" if device == camera.name else "/tmp/incamera/"
             assert other not in cleaned.out
