@@ -60,8 +60,16 @@ class HostKeyChecker:
     """Answers asyncssh's questions during one connection, and keeps in `refusal` why it said no."""
 
     def __init__(
-        self, device: Device, files: Sequence[Path], *, is_jump: bool = False, revoked: RevokedKeys | None = None
+        self,
+        device: Device,
+        files: Sequence[Path],
+        *,
+        told: str = "",
+        is_jump: bool = False,
+        revoked: RevokedKeys | None = None,
     ) -> None:
+        """*files* are lists of known hosts, *told* is one that a KnownHostsCommand printed."""
+        self._told = told.splitlines()
         self._is_jump = is_jump
         self._revoked = revoked
         self._device = device
@@ -85,6 +93,7 @@ class HostKeyChecker:
             self._known = [KnownKey(asyncssh.import_public_key(pinned), "the key that it was given when it was made")]
         else:
             self._known = [known for file in self._files for known in find_keys(file, host, address, port)]
+            self._known += _find_keys(self._told, "KnownHostsCommand", host, address, port)
         good = [known for known in self._known if self._revoker(known.key) is None]
         trusted: list[object] = [known.key for known in good if not known.authority]
         authorities: list[object] = [known.key for known in good if known.authority]
@@ -166,12 +175,16 @@ def _revoked(shown: HostKey, source: str) -> DeviceRefused:
 
 def find_keys(file: Path, host: str, address: str, port: int | None) -> list[KnownKey]:
     """Return the keys that *file* (in the form of OpenSSH's known_hosts) has for *host*, each with its line."""
-    import asyncssh  # lazy: slow to import
-
     try:
         lines = file.read_text("utf-8", "replace").splitlines()
     except OSError:
         return []
+    return _find_keys(lines, str(file), host, address, port)
+
+
+def _find_keys(lines: Sequence[str], origin: str, host: str, address: str, port: int | None) -> list[KnownKey]:
+    import asyncssh  # lazy: slow to import
+
     exact: list[KnownKey] = []
     for number, line in enumerate(lines, 1):
         # Reading a key costs more than looking whether the line can be about this host at all.
@@ -186,7 +199,7 @@ def find_keys(file: Path, host: str, address: str, port: int | None) -> list[Kno
                 authorities += [key for key in _match(entry, [host])[1] if key not in authorities]
         except ValueError:
             continue
-        source = f"{file}, line {number}"
+        source = f"{origin}, line {number}"
         exact += [KnownKey(key, source) for key in trusted]
         exact += [KnownKey(key, source, authority=True) for key in authorities]
         exact += [KnownKey(key, source, revoked=True) for key in revoked]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # How long an SSH agent may take to tell its keys.
 _AGENT_SECONDS = 5.0
+# The type that a certificate for users has, in OpenSSH's PROTOCOL.certkeys.
+_USER_CERTIFICATE = 1
 
 
 @dataclass(slots=True)
@@ -133,8 +135,9 @@ def _public_data(file: Path) -> list[bytes]:
 class Login:
     """One login: it hands out the keys one after the other, and keeps what the server made of them."""
 
-    def __init__(self, keys: Keys, accepted_algorithms: str | None = None) -> None:
-        """*accepted_algorithms* is the value of PubkeyAcceptedAlgorithms."""
+    def __init__(self, keys: Keys, accepted_algorithms: str | None = None, *, user: str = "") -> None:
+        """*accepted_algorithms* is the value of PubkeyAcceptedAlgorithms, *user* who logs in."""
+        self.user = user
         self.keys = keys
         self.accepted_algorithms = accepted_algorithms
         self.algorithms: Container[bytes] | None = None
@@ -148,6 +151,8 @@ class Login:
         """The key that an agent has been asked to sign with, as long as it has not."""
         self.unsigned: list[str] = []
         """The keys of `accepted` with which the agent refused to sign."""
+        self.invalid: list[str] = []
+        """The certificates of `tried` with which no server can let the user in, each with the reason."""
         self.tried: list[str] = []
         self.last: asyncssh.SSHKeyPair | None = None
         """The key that was tried last: after a login, the one that the server took."""
@@ -167,6 +172,8 @@ class Login:
             return None
         self.tried.append(name)
         self.last = pair
+        if problem := _certificate_problem(pair, self.user):
+            self.invalid.append(f"{name} {problem}")
         # A key is used to sign only when the server has said that it would take it.
         for method in ("sign", "sign_async"):
             if sign := getattr(pair, method, None):
@@ -198,6 +205,23 @@ class Login:
         return len(self.tried) + len(self.excluded) < len(self.keys.pairs)
 
 
+def _certificate_problem(pair: asyncssh.SSHKeyPair, user: str) -> str:
+    """Return why no server lets *user* in with the certificate of *pair*; "" for a valid one, and for none."""
+    certificate = pair._cert
+    if not isinstance(certificate, asyncssh.public_key.SSHOpenSSHCertificate):
+        return ""
+    try:
+        certificate.validate(_USER_CERTIFICATE, user)
+    except ValueError as error:
+        reasons = {
+            "Certificate expired": "has expired",
+            "Certificate not yet valid": "is not valid yet: is this computer's clock right?",
+            "Certificate principal mismatch": f"is for {', '.join(certificate.principals)}",
+        }
+        return reasons.get(str(error), f"is not valid for that: {error}")
+    return ""
+
+
 def explain_refusal(login: Login, where: str, user: str, copy_id: str, banner: str = "") -> DeviceRefused:
     """Return the error for a server, *where*, that let *user* in with none of the keys. *copy_id*: how to add one.
 
@@ -225,6 +249,11 @@ def _explain_refusal(login: Login, where: str, user: str, copy_id: str) -> Devic
             f"{where} knows your key {login.accepted[-1]}, but does not let {user} in with it",
             hint="the server's settings forbid it (PermitRootLogin no or forced-commands-only, AllowUsers), the "
             "account has expired, or more than a key is asked for: log in as a user who may, or change the settings",
+        )
+    if login.invalid:
+        return DeviceRefused(
+            f"{where} does not let {user} in: the certificate {'; the certificate '.join(login.invalid)}",
+            hint="`ssh-keygen -L -f FILE-cert.pub` shows what it is for; have your key signed again",
         )
     if keys.silent_agent is not None:
         return DeviceRefused(

@@ -18,7 +18,7 @@ from incamera.transport.host_keys import HostKeyChecker
 from incamera.transport.keepalive import KEEPALIVE_COUNT, KEEPALIVE_SECONDS, use_confirmations
 from incamera.transport.revoked_keys import load_revoked
 from incamera.transport.session import Session
-from incamera.transport.ssh_config import Place, read_config
+from incamera.transport.ssh_config import Place, ask_known_hosts_command, read_config
 from incamera.waiting import in_daemon_thread
 
 if TYPE_CHECKING:
@@ -132,9 +132,16 @@ class _Attempt:
                 f"~/.ssh/config says `ProxyUseFdpass yes` for {address.host}, which incamera cannot do",
                 hint="name a ProxyCommand that passes the data on itself, and remove that line",
             )
+        told = ""
+        if config.known_hosts_command:
+            told = await in_daemon_thread(lambda: ask_known_hosts_command(config, self.place.environment))
         revoked = load_revoked(config.revoked_keys) if config.revoked_keys is not None else None
         checker = HostKeyChecker(
-            self.device, [*config.known_hosts, self.known_hosts], is_jump=self.depth > 0, revoked=revoked
+            self.device,
+            [*config.known_hosts, self.known_hosts],
+            told=told,
+            is_jump=self.depth > 0,
+            revoked=revoked,
         )
         agent = self.place.environment.get("SSH_AUTH_SOCK")
         keys = await load_keys(config, address.keys, agent)
@@ -183,7 +190,7 @@ class _Attempt:
             user=user,
             config=config,
             checker=checker,
-            login=Login(keys, config.values.get("pubkeyacceptedalgorithms")),
+            login=Login(keys, config.values.get("pubkeyacceptedalgorithms"), user=user),
             seconds=self.timeout,
             whole_seconds=WHOLE_SECONDS,
             copy_id=f"ssh-copy-id {replace(device.address, user=user).for_ssh}",

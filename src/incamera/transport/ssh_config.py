@@ -32,6 +32,7 @@ from incamera.transport.ssh_syntax import (
     matches_list,
     parse_seconds,
     read_lines,
+    split_arguments,
 )
 
 SYSTEM_FILE = Path("/etc/ssh/ssh_config")
@@ -72,6 +73,7 @@ class SshConfig:
     default_keys: tuple[Path, ...]
     certificates: tuple[Path, ...]
     known_hosts: tuple[Path, ...]
+    known_hosts_command: tuple[str, ...]
     revoked_keys: Path | None
     agent: str | None
     host_key_alias: str | None
@@ -444,6 +446,7 @@ def _finish(reading: _Reading) -> SshConfig:
             *paths("userknownhostsfile", ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")),
             *(Path(expand_user(word, place.home)) for word in reading.lists.get("globalknownhostsfile", _GLOBAL)),
         ),
+        known_hosts_command=_known_hosts_command(values.get("knownhostscommand", "none"), tokens),
         revoked_keys=path(revoked) if revoked.lower() != "none" else None,
         agent=None if agent == "SSH_AUTH_SOCK" else agent,
         host_key_alias=values.get("hostkeyalias"),
@@ -451,6 +454,30 @@ def _finish(reading: _Reading) -> SshConfig:
         proxy_command=expand_tokens(command, proxy_tokens) if command and command.lower() != "none" else None,
         values=values,
     )
+
+
+def _known_hosts_command(text: str, tokens: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the program and the arguments of KnownHostsCommand; () for none."""
+    if text.lower() == "none":
+        return ()
+    name = tokens["k"] if tokens["p"] == "22" else f"[{tokens['k']}]:{tokens['p']}"
+    # It is asked once, before the host's key is known; `ssh` asks it again then.
+    asked = {"H": name, "I": "HOSTNAME", "t": "NONE", "f": "NONE", "K": "NONE"}
+    try:
+        return tuple(expand_tokens(word, {**tokens, **asked}) for word in split_arguments(text))
+    except ValueError as error:
+        raise ConfigError(f"KnownHostsCommand {text}: {error}") from error
+
+
+def ask_known_hosts_command(config: SshConfig, environment: Mapping[str, str]) -> str:
+    """Return what KnownHostsCommand prints: lines as in known_hosts. Nothing where it fails, as with `ssh`."""
+    try:
+        done = proc.run(
+            config.known_hosts_command, purpose="ask KnownHostsCommand", env=dict(environment), timeout=_EXEC_SECONDS
+        )
+    except ToolFailed:
+        return ""
+    return done.stdout.decode("utf-8", "replace")
 
 
 _GLOBAL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")

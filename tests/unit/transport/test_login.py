@@ -406,6 +406,74 @@ def line_to(port: int) -> Iterator[Line]:
     line.close()
 
 
+# Certificates
+
+
+AUTHORITY = asyncssh.generate_private_key("ssh-ed25519")
+
+
+class TakesSigned(Server):
+    """As with TrustedUserCAKeys. asyncssh compares principals and dates."""
+
+    def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return key == AUTHORITY.convert_to_public()
+
+
+def sign_key(home: Path, **what: Any) -> None:
+    key = asyncssh.read_public_key(str(home / ".ssh" / "id_ed25519.pub"))
+    signed = AUTHORITY.generate_user_certificate(key, "anna's key", **{"principals": ["root"], **what})
+    signed.write_certificate(str(home / ".ssh" / "id_ed25519-cert.pub"))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_signed_key_is_let_in(named: bool, home: Path) -> None:
+    sign_key(home)
+    if named:
+        (home / ".ssh" / "id_ed25519-cert.pub").rename(home / ".ssh" / "signed.pub")
+        (home / ".ssh" / "config").write_text("CertificateFile ~/.ssh/signed.pub\nIdentityFile ~/.ssh/id_ed25519\n")
+    with serving(ssh_server(TakesSigned)) as port:
+        connect_to(port, home)
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ({"valid_before": "20200101"}, "has expired"),
+        ({"valid_after": "21000101"}, r"is not valid yet: is this computer's clock right\?"),
+        ({"principals": ["anna", "bert"]}, "is for anna, bert"),
+    ],
+)
+def test_certificate_that_lets_nobody_in_is_told(what: dict[str, Any], told: str, home: Path) -> None:
+    sign_key(home, **what)
+    with (
+        serving(ssh_server(TakesSigned)) as port,
+        pytest.raises(DeviceRefused, match=f"does not let root in: the certificate .* {told}") as error,
+    ):
+        connect_to(port, home)
+    assert "ssh-keygen -L" in str(error.value.hint)
+
+
+def test_host_key_that_a_command_of_the_configuration_tells_is_trusted(home: Path) -> None:
+    folder = home / ".ssh"
+    line = (folder / "known_hosts").read_text()
+    (folder / "known_hosts").unlink()
+    command = home / "known"
+    command.write_text(f'#!/bin/sh\necho "$*" >>{home}/asked\necho "$1 {line.partition(" ")[2].strip()}"\n')
+    command.chmod(0o755)
+    with serving(ssh_server(TakesAll)) as port:
+        (folder / "config").write_text(f"KnownHostsCommand {command} %H %t\n")
+        connect_to(port, home)
+        assert (home / "asked").read_text() == f"[127.0.0.1]:{port} NONE\n"
+        # As with `ssh`, a command that fails tells nothing.
+        (folder / "config").write_text("KnownHostsCommand /bin/false\n")
+        with pytest.raises(UnknownHostKey):
+            connect_to(port, home)
+        command.write_text(command.read_text().replace('echo "$1', 'echo "@revoked $1'))
+        (folder / "config").write_text(f"KnownHostsCommand {command} %H %t\n")
+        with pytest.raises(DeviceRefused, match=r"revoked.*KnownHostsCommand, line 1"):
+            connect_to(port, home)
+
+
 # Jump hosts
 
 
@@ -427,6 +495,21 @@ def test_camera_is_reached_through_jump_hosts(home: Path) -> None:
         )
         with pytest.raises(DeviceUnreachable, match=r"the jump host gate cannot reach cam \(127.0.0.1\)"):
             connect_to(0, home, host="cam")
+
+
+def test_each_host_on_the_way_has_its_own_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Gate):
+        async def begin_auth(self, username: str) -> bool:
+            await asyncio.sleep(2)
+            return True
+
+    monkeypatch.setattr(ssh, "WHOLE_SECONDS", 3.5)
+    with serving(ssh_server(Slow)) as gate, serving(ssh_server(Slow)) as inner, serving(ssh_server(Slow)) as port:
+        (home / ".ssh" / "config").write_text(
+            f"Host cam\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump gate,127.0.0.1:{inner}\n"
+            f"Host gate\n  HostName 127.0.0.1\n  Port {gate}\n"
+        )
+        connect_to(0, home, host="cam")
 
 
 def test_unknown_key_of_a_jump_host_is_told_with_its_name(home: Path) -> None:
