@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..unit.acap_video.scene import decode_picture
 from ..unit.examples.pictures import is_green
+from ..unit.examples.test_tutorial_locally import assert_shapes
+from ..unit.examples.tutorial import program
 from .cameras import DEFAULT_PROFILE, on
 from .paths import REPOSITORY
 
@@ -49,3 +51,26 @@ def test_detector_finds_and_boxes_the_square(camera: VirtualCamera, incamera: Ru
     assert done.code == 0, done.err
     picture = decode_picture((tmp_path / "shapes.jpg").read_bytes()).to_ndarray(format="rgb24")
     assert is_green(picture).sum() > 200
+
+
+@on(DEFAULT_PROFILE, matrix=[OTHER])
+def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incamera: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "doorway"
+    folder.mkdir()
+    settings = '[project]\nname = "doorway"\nversion = "1"\ndependencies = ["acap", "numpy"]\n'
+    (folder / "pyproject.toml").write_text(settings, "utf-8")
+    shutil.copy(REPOSITORY / "examples/detector/shapes.tflite", folder)
+    told = []
+    for name in ("Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether"):
+        (folder / "app.py").write_text(program(name))
+        done = incamera("run", "--device", camera.name, cwd=folder)
+        assert done.code == 0, done.err
+        told.append(done.out)
+    assert "(360, 640)" in told[0]
+    assert "on cpu-tflite in: (1, 72, 128, 3) out: (1, 9, 16, 7)" in told[1]
+    assert_shapes(told[2])
+    assert told[3:] == ["['picture.jpg']\n", "False\n"]
+    done = incamera("cp", "--device", camera.name, ":data/picture.jpg", tmp_path / "camera.jpg", cwd=folder)
+    assert done.code == 0, done.err
+    picture = decode_picture((tmp_path / "camera.jpg").read_bytes()).to_ndarray(format="rgb24")
+    assert is_green(picture).sum() > 500
