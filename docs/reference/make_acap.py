@@ -20,9 +20,13 @@ MODULES = {
     "license": (),
     "bbox": ("Boxes",),
     "overlay": ("Overlay",),
+    "events": ("State", "Pulse", "Subscription", "Event"),
+    "parameters": ("Parameters", "Changes"),
     "testing": ("Scene",),
 }
 """Smaller modules, each with a page of its own, and the order of their classes."""
+_FILES = {"parameters": "params"}
+"""The module of a page, where it has another name."""
 _INTRODUCTION = """\
 # acap.{name}
 
@@ -62,7 +66,7 @@ def make_page() -> str:
 
 def make_module_page(name: str) -> str:
     """Return the text of the page of a module in MODULES."""
-    module = ast.parse((_SOURCES / f"{name}.py").read_text("utf-8"))
+    module = ast.parse((_SOURCES / f"{_FILES.get(name, name)}.py").read_text("utf-8"))
     exported = next(node for node in module.body if isinstance(node, ast.Assign) and _target(node) == "__all__")
     public = set(ast.literal_eval(exported.value))
     parts = [_INTRODUCTION.format(name=name), f"{ast.get_docstring(module)}\n"]

@@ -57,6 +57,20 @@ AXOVERLAY2 = (
     *("axo_get_aligned_size", "axo_get_buffer", "axo_buffer_get_data", "axo_buffer_get_byte_size"),
     *("axo_submit_buffer", "axo_err_get_code", "axo_err_get_message", "axo_err_clear"),
 )
+AXEVENT = (
+    *("ax_event_key_value_set_new", "ax_event_key_value_set_free", "ax_event_key_value_set_add_key_value"),
+    *("ax_event_key_value_set_mark_as_source", "ax_event_key_value_set_mark_as_data"),
+    *("ax_event_key_value_set_mark_as_user_defined", "ax_event_key_value_set_add_nice_names"),
+    *("ax_event_key_value_set_get_value_type", "ax_event_key_value_set_get_integer"),
+    *("ax_event_key_value_set_get_boolean", "ax_event_key_value_set_get_double", "ax_event_key_value_set_get_string"),
+    *("ax_event_new2", "ax_event_free", "ax_event_get_key_value_set", "ax_event_get_time_stamp2"),
+    *("ax_event_handler_new", "ax_event_handler_declare", "ax_event_handler_undeclare"),
+    *("ax_event_handler_send_event", "ax_event_handler_subscribe", "ax_event_handler_unsubscribe"),
+)
+AXPARAMETER = (
+    *("ax_parameter_new", "ax_parameter_add", "ax_parameter_remove", "ax_parameter_set", "ax_parameter_get"),
+    *("ax_parameter_list", "ax_parameter_register_callback", "ax_parameter_unregister_callback"),
+)
 CALLED = {
     "vdo": VDO,
     "larod": LAROD,
@@ -64,6 +78,8 @@ CALLED = {
     "licensekey": LICENSEKEY,
     "axstorage": AXSTORAGE,
     "axoverlay2": AXOVERLAY2,
+    "axevent": AXEVENT,
+    "axparameter": AXPARAMETER,
 }
 _DECLARATION = re.compile(r"(?P<result>.*?)(?P<name>\w+)\((?P<arguments>.*)\)")
 

@@ -1,7 +1,11 @@
 """The extension modules: one file of each for every Python from 3.11 on."""
 
+from pathlib import Path
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+HERE = Path(__file__).parent
 
 
 def extension(name: str, library: str, libraries: list[str]) -> Extension:
@@ -10,7 +14,9 @@ def extension(name: str, library: str, libraries: list[str]) -> Extension:
         [f"src/acap/{name}.pyx"],
         include_dirs=["src/acap"],
         depends=[
-            f"src/acap/{part}" for part in ("library.h", *(library + end for end in (".h", "_functions.h", ".pxd")))
+            f"src/acap/{part}"
+            for part in ("library.h", "glib.h", *(library + end for end in (".h", "_functions.h", ".pxd")))
+            if (HERE / "src/acap" / part).exists()
         ],
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
         libraries=libraries,
@@ -25,6 +31,9 @@ MODULES = {
     "_license": "licensekey",
     "_storage": "axstorage",
     "_overlay": "axoverlay2",
+    "_events": "axevent",
+    "_parameters": "axparameter",
+    "_context": "context",
 }
 setup(
     # The C files that Cython writes are no sources: they stay out of src.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
 
 # Part of each firmware's cache key: increase it when the same trees give another firmware.
-VERSION = 2
+VERSION = 3
 
 # The libraries that a camera has in /lib; the others are in /usr/lib. Neither has sub-folders.
 _IN_LIB = (
@@ -137,6 +137,7 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
         "etc/filesystems": "ext4\nvfat\nsquashfs\n",
         "etc/profile": "PS1='[\\u@\\h \\w]# '\n",
         "etc/places": places,
+        "etc/incamera-parameters": "".join(f'{name}="{value}"\n' for name, value in _parameters(profile).items()),
         "etc/inittab": "::respawn:/usr/sbin/incamera-link\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r\n",
         "etc/os-release": (
             f'ID=incamera-virtual\nNAME="incamera virtual camera"\nVERSION_ID={profile.version}\n'
@@ -153,6 +154,17 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
     yield cpio.file("usr/sbin/incamera-link", _data("link.sh").encode(), 0o755)
     yield cpio.file("init", _data("boot.sh").encode(), 0o755)
     yield cpio.character_device("dev/console", 5, 1)
+
+
+def _parameters(profile: Profile) -> dict[str, str]:
+    """Return what the stand-in of axparameter tells of the camera itself."""
+    return {
+        "Brand.Brand": "AXIS",
+        "Brand.ProdShortName": "incamera virtual camera",
+        "Properties.Firmware.Version": profile.version,
+        "Properties.System.Architecture": str(profile.architecture),
+        "Properties.System.SerialNumber": "ACCC8E000000",
+    }
 
 
 def _options(options: str, kind: PlaceKind, megabytes: int) -> str:

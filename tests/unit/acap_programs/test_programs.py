@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler called cc"),
 ]
 HERE = Path(__file__).parent
-LIBRARIES = ("bbox", "licensekey", "axstorage", "axoverlay2")
+LIBRARIES = ("bbox", "licensekey", "axstorage", "axoverlay2", "axevent", "axparameter")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1")
 NOT_WITH_SANITIZERS = {"-s", "-fno-sanitize=all", "-O2", "-Wl,--no-undefined"}
 
@@ -33,6 +33,8 @@ def arguments(name: str, folder: Path) -> list[Path]:
     if name == "axstorage":
         (folder / "SD_DISK").mkdir()
         return [folder / ".SD_DISK"]
+    if name == "axparameter":
+        (folder / ".system").write_text('Properties.System.SerialNumber="ACCC8E000000"\n', "utf-8")
     return []
 
 
@@ -54,6 +56,8 @@ def run(name: str, library: Path, folder: Path, *flags: str) -> None:
         "LD_LIBRARY_PATH": str(library.parent),
         "INCAMERA_LICENSE_KEYS": str(data),
         "INCAMERA_STORAGE": str(data),
+        "INCAMERA_EVENTS": str(data / "events"),
+        "INCAMERA_PARAMETERS": str(data),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
     words = [str(program), *map(str, arguments(name, data))]

@@ -9,7 +9,9 @@ import pytest
 from .conftest import PACKAGE
 
 
-@pytest.mark.parametrize("library", ["vdo", "larod", "axoverlay2", "axstorage", "bbox", "licensekey"])
+@pytest.mark.parametrize(
+    "library", ["vdo", "larod", "axevent", "axoverlay2", "axparameter", "axstorage", "bbox", "licensekey"]
+)
 def test_table_is_what_the_script_makes(library: str) -> None:
     made = runpy.run_path(str(PACKAGE / "make_functions.py"))
     assert (PACKAGE / f"src/acap/{library}_functions.h").read_text("utf-8") == made["render"](library)

@@ -2,7 +2,9 @@
 
 `acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
 `acap.bbox`: boxes over its video. `acap.overlay`: pictures over its video. `acap.license`: the app's license key.
-`acap.storage`: the SD card and the network share. `acap.testing`: known pictures for the tests of an app.
+`acap.storage`: the SD card and the network share. `acap.events`: events of the app and of the camera.
+`acap.parameters`: the app's parameters. `acap.testing`: known pictures for the tests of an app.
+`acap.wait`: wait, and run the handlers of events and parameters meanwhile.
 
 All exceptions are in `acap.errors`, and here.
 """
@@ -12,12 +14,18 @@ from .errors import (
     AccessDenied,
     AfterFork,
     BadDrawing,
+    BadEvent,
     BadModel,
+    BadParameter,
     DrawingClosed,
     DrawingDenied,
     DrawingError,
     DrawingFailed,
     Error,
+    EventClosed,
+    EventError,
+    EventFailed,
+    EventTimeout,
     FormatError,
     FrameReleased,
     FramesHeldWarning,
@@ -27,6 +35,7 @@ from .errors import (
     LibraryMissing,
     LicenseError,
     LicenseRefused,
+    MissingEventKey,
     ModelClosed,
     ModelError,
     NoFrame,
@@ -34,10 +43,16 @@ from .errors import (
     NoPower,
     NoSuchChannel,
     NoSuchDevice,
+    NoSuchEventKey,
+    NoSuchParameter,
     NoSuchPlane,
     NoSuchStorage,
     NoSuchView,
     NotSupported,
+    ParameterError,
+    ParameterExists,
+    ParameterFailed,
+    ParameterReadOnly,
     ServiceDown,
     ServiceFailed,
     SourceFailed,
@@ -53,6 +68,7 @@ from .errors import (
     UseAfterFork,
     VideoError,
     ViewsAlive,
+    WrongEventType,
     WrongShape,
     WrongThread,
     WrongType,
@@ -61,23 +77,32 @@ from .errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import bbox as bbox
+    from . import events as events
     from . import inference as inference
     from . import license as license
     from . import overlay as overlay
     from . import storage as storage
     from . import testing as testing
     from . import video as video
+    from .handlers import wait as wait
+    from .params import parameters as parameters
 
 __all__ = [
     "AccessDenied",
     "AfterFork",
     "BadDrawing",
+    "BadEvent",
     "BadModel",
+    "BadParameter",
     "DrawingClosed",
     "DrawingDenied",
     "DrawingError",
     "DrawingFailed",
     "Error",
+    "EventClosed",
+    "EventError",
+    "EventFailed",
+    "EventTimeout",
     "FormatError",
     "FrameReleased",
     "FramesHeldWarning",
@@ -87,6 +112,7 @@ __all__ = [
     "LibraryMissing",
     "LicenseError",
     "LicenseRefused",
+    "MissingEventKey",
     "ModelClosed",
     "ModelError",
     "NoFrame",
@@ -94,10 +120,16 @@ __all__ = [
     "NoPower",
     "NoSuchChannel",
     "NoSuchDevice",
+    "NoSuchEventKey",
+    "NoSuchParameter",
     "NoSuchPlane",
     "NoSuchStorage",
     "NoSuchView",
     "NotSupported",
+    "ParameterError",
+    "ParameterExists",
+    "ParameterFailed",
+    "ParameterReadOnly",
     "ServiceDown",
     "ServiceFailed",
     "SourceFailed",
@@ -113,21 +145,27 @@ __all__ = [
     "UseAfterFork",
     "VideoError",
     "ViewsAlive",
+    "WrongEventType",
     "WrongShape",
     "WrongThread",
     "WrongType",
     "bbox",
     "errors",
+    "events",
     "inference",
     "license",
     "overlay",
+    "parameters",
     "storage",
     "testing",
     "video",
+    "wait",
 ]
 
 
-_MODULES = ("bbox", "inference", "license", "overlay", "storage", "testing", "video")
+_MODULES = ("bbox", "events", "inference", "license", "overlay", "storage", "testing", "video")
+# Objects that are used as modules are, and where they are made.
+_OBJECTS = {"parameters": "params", "wait": "handlers"}
 
 
 def __getattr__(name: str) -> object:
@@ -136,4 +174,8 @@ def __getattr__(name: str) -> object:
         import importlib
 
         return importlib.import_module(f"acap.{name}")
+    if name in _OBJECTS:
+        import importlib
+
+        return getattr(importlib.import_module(f"acap.{_OBJECTS[name]}"), name)
     raise AttributeError(f"module 'acap' has no attribute {name!r}")

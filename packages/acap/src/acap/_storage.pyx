@@ -7,6 +7,7 @@ from libc.errno cimport EINTR, errno
 
 from .axstorage cimport *
 
+from ._context import serve
 from .errors import LibraryMissing, NotSupported, StorageFailed, UseAfterFork, storage_error
 
 cdef extern from "poll.h" nogil:
@@ -29,7 +30,7 @@ cdef int opened_by = 0
 
 
 def open_library():
-    """Open the camera's library and start the thread that it calls back in. Raises LibraryMissing, NotSupported."""
+    """Open the camera's library, and serve its callbacks. Raises LibraryMissing, NotSupported."""
     global opened_by
     cdef const char *message
     cdef const char *since = b""
@@ -48,9 +49,7 @@ def open_library():
         raise NotSupported(
             f"the camera's library for storage has no {message.decode()}", hint=f"AXIS OS {since.decode()} has it"
         )
-    message = storage_start_thread()
-    if message != NULL:
-        raise StorageFailed(f"cannot use the camera's storage: {message.decode()}")
+    serve("storage")
     opened_by = getpid()
 
 

@@ -6,7 +6,6 @@
 #define ACAP_AXSTORAGE_H
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,9 +42,7 @@ typedef void (*AXStorageReleaseCallback)(gpointer user_data, GError *error);
 #define STORAGE_GLIB_FUNCTIONS(FUNCTION) \
     FUNCTION(void, g_error_free, (GError * error), "9.80") \
     FUNCTION(void, g_free, (gpointer memory), "9.80") \
-    FUNCTION(void, g_list_free, (GList * list), "9.80") \
-    FUNCTION(gpointer, g_main_loop_new, (gpointer context, gboolean running), "9.80") \
-    FUNCTION(void, g_main_loop_run, (gpointer loop), "9.80")
+    FUNCTION(void, g_list_free, (GList * list), "9.80")
 
 static struct {
     AXSTORAGE_FUNCTIONS(LIBRARY_POINTER)
@@ -60,28 +57,6 @@ static const struct library_function axstorage_table[] = {
 };
 
 #define AXSTORAGE_COUNT (sizeof axstorage_table / sizeof *axstorage_table)
-
-static void *storage_serve(void *nothing)
-{
-    (void)nothing;
-    axstorage.g_main_loop_run(axstorage.g_main_loop_new(NULL, 0));
-    return NULL;
-}
-
-/* Serve GLib's default main context in a thread of its own, which blocks all signals: they are the program's. */
-static const char *storage_start_thread(void)
-{
-    pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, storage_serve, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed)
-        return "there is no memory for a thread";
-    pthread_detach(thread);
-    return NULL;
-}
 
 /* Open the library. Returns NULL, or what is said against it. */
 static const char *axstorage_open(const char *soname)

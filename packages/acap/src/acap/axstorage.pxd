@@ -19,7 +19,6 @@ cdef extern from "axstorage.h" nogil:
 
     const char *axstorage_open(const char *soname)
     const char *axstorage_lacks(const char **since)
-    const char *storage_start_thread()
     storage_wait *storage_new_wait()
     void storage_leave(storage_wait *wait)
     void storage_end_watch(storage_wait *wait)

@@ -50,6 +50,22 @@ Error
     ├── StorageClosed     ValueError            it is used after its release
     ├── StorageDenied     PermissionError       the manifest lacks the group `storage`
     └── StorageFailed     OSError               any other error of the camera's storage
+
+Error
+├── EventError
+│   ├── BadEvent          ValueError            a name, a topic or a value that no event can have
+│   ├── WrongEventType    TypeError             a value has another type than the event was declared with
+│   ├── NoSuchEventKey    KeyError              the event was declared without this key
+│   ├── MissingEventKey   KeyError              an event is sent without one of its keys
+│   ├── EventClosed       ValueError            an event or a subscription is used after its end
+│   ├── EventTimeout      TimeoutError          the camera did not take the declaration in time
+│   └── EventFailed       OSError               any other error of the camera's events
+└── ParameterError
+    ├── NoSuchParameter   KeyError              the app has no parameter of this name
+    ├── ParameterExists   KeyError              a parameter that is added is there already
+    ├── BadParameter      ValueError            a name or a value that no parameter can have, or text that is no number
+    ├── ParameterReadOnly PermissionError       the parameter can only be read
+    └── ParameterFailed   OSError               any other error of the camera's parameters
 """
 
 from __future__ import annotations
@@ -252,6 +268,69 @@ class StorageFailed(StorageError, OSError):
     """Another error of the camera's storage."""
 
 
+class _Key(KeyError):
+    """A KeyError whose text is not put in quotes."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class EventError(Error):
+    """An error of `acap.events`."""
+
+
+class BadEvent(EventError, ValueError):
+    """No event can have this name, topic or value."""
+
+
+class WrongEventType(EventError, TypeError):
+    """A value has another type than the event was declared with."""
+
+
+class NoSuchEventKey(EventError, _Key):
+    """The event was declared without this key."""
+
+
+class MissingEventKey(EventError, _Key):
+    """An event is sent without one of its keys."""
+
+
+class EventClosed(EventError, ValueError):
+    """The event or the subscription was closed."""
+
+
+class EventTimeout(EventError, TimeoutError):
+    """The camera did not take the declaration in time."""
+
+
+class EventFailed(EventError, OSError):
+    """Another error of the camera's events."""
+
+
+class ParameterError(Error):
+    """An error of `acap.parameters`."""
+
+
+class NoSuchParameter(ParameterError, _Key):
+    """The app has no parameter of this name."""
+
+
+class ParameterExists(ParameterError, _Key):
+    """A parameter that is added is there already."""
+
+
+class BadParameter(ParameterError, ValueError):
+    """No parameter can have this name or value, or its text is no number."""
+
+
+class ParameterReadOnly(ParameterError, PermissionError):
+    """The parameter can only be read."""
+
+
+class ParameterFailed(ParameterError, OSError):
+    """Another error of the camera's parameters."""
+
+
 class FramesHeldWarning(RuntimeWarning):
     """All buffers of a stream are held by frames in use."""
 
@@ -327,6 +406,36 @@ def storage_error(code: int, text: str, doing: str) -> StorageError:
         hint = 'add "storage" to resources.linux.user.groups in the manifest'
         return StorageDenied(message, hint=hint, code=code, domain="axstorage")
     return StorageFailed(message, code=code, domain="axstorage")
+
+
+# AXEventErrorCode
+_EVENT_ARGUMENT, _EVENT_VALUE, _EVENT_KEY = 1, 2, 8
+
+
+def event_error(code: int, text: str, doing: str) -> EventError:
+    """Return the exception for an error of the library for events: its *code* and *text*, and what was being done."""
+    kinds: dict[int, type[EventError]] = {
+        _EVENT_ARGUMENT: BadEvent,
+        _EVENT_VALUE: WrongEventType,
+        _EVENT_KEY: NoSuchEventKey,
+    }
+    return kinds.get(code, EventFailed)(f"cannot {doing}: {text}", code=code, domain="axevent")
+
+
+# Codes of AXParameter.
+_PARAMETER_ARGUMENT, _PARAMETER_GET, _PARAMETER_PATH, _PARAMETER_EXIST, _PARAMETER_ADDED = 0, 9, 10, 12, 13
+
+
+def parameter_error(code: int, text: str, doing: str) -> ParameterError:
+    """Return the exception for an error of the library for parameters: *code*, *text*, and what was being done."""
+    kinds: dict[int, type[ParameterError]] = {
+        _PARAMETER_ARGUMENT: BadParameter,
+        _PARAMETER_PATH: BadParameter,
+        _PARAMETER_GET: NoSuchParameter,
+        _PARAMETER_EXIST: NoSuchParameter,
+        _PARAMETER_ADDED: ParameterExists,
+    }
+    return kinds.get(code, ParameterFailed)(f"cannot {doing}: {text}", code=code, domain="axparameter")
 
 
 # larod's error codes.

@@ -1,7 +1,8 @@
 """What stands in for the camera's libraries on a desk, by environment variables.
 
 ACAP_PICTURE: the picture that boxes and overlays are drawn into. ACAP_STORAGE: the folder with SD_DISK.
-ACAP_LICENSES: the folder with APP.key.
+ACAP_LICENSES: the folder with APP.key. ACAP_PARAMETERS: the file with the app's parameters. ACAP_EVENTS: the file that
+events are written to, or "stderr".
 """
 
 from __future__ import annotations

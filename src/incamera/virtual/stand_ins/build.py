@@ -87,6 +87,8 @@ IMITATED = {
         },
     ),
     "axstorage": Imitated((*GLIB, "-lpthread")),
+    "axevent": Imitated((*GLIB, "-lpthread")),
+    "axparameter": Imitated((*GLIB, "-lpthread")),
     "licensekey": Imitated(()),
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
     "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),

@@ -8,6 +8,19 @@ void g_quark_from_static_string(void) {}
 void g_set_error_literal(void) {}
 void g_timeout_add_full(void) {}
 void g_source_remove(void) {}
+void g_str_hash(void) {}
+void g_str_equal(void) {}
+void g_hash_table_new_full(void) {}
+void g_hash_table_insert(void) {}
+void g_hash_table_foreach(void) {}
+void g_hash_table_size(void) {}
+void g_hash_table_unref(void) {}
+void g_date_time_new_from_unix_utc(void) {}
+void g_date_time_add(void) {}
+void g_date_time_to_unix(void) {}
+void g_date_time_get_microsecond(void) {}
+void g_date_time_unref(void) {}
+void g_unix_fd_add_full(void) {}
 #else
 void g_type_register_static_simple(void) {}
 void g_enum_register_static(void) {}

@@ -1,0 +1,71 @@
+/* The stand-in of the library for events.
+
+   All programs of a camera share the folder INCAMERA_EVENTS, or /run/incamera-events. `log` has a line for each event that
+   was sent. Once it is large, it becomes `log.1` and so on, with `next` in its last line. `declared` has a file for each
+   declaration, with the line of its state. A program holds a lock on the files of its declarations: one without a lock
+   was left by a program that has ended. Those whose names begin with `camera` are the camera's own, and need no lock.
+
+   A line has parts with tabs between them: the time in microseconds, the declaration's name, `state` or `pulse`, and the
+   keys. A key is KEY;NAME SPACE;TYPE;MARKS;VALUE;NICE NAME;NICE NAME OF THE VALUE. What is not there is ~, and special
+   characters are written as %3B. */
+#ifndef AXEVENT_OBJECTS_H
+#define AXEVENT_OBJECTS_H
+
+#include "service.h"
+
+#include <axsdk/axevent.h>
+#include <pthread.h>
+#include <stdarg.h>
+
+struct _AXEventElementItem {
+    gchar *name, *name_space, *body;
+    GHashTable *attributes;
+    AXEventElementItem *child, *sibling;
+};
+
+struct pair {
+    struct pair *next;
+    gchar *key, *name_space;
+    AXEventValueType type;
+    bool has_value, is_source, is_data;
+    union {
+        gint integer;
+        gdouble real;
+    } number;
+    gchar *text;
+    AXEventElementItem *element;
+    gchar *tag, *nice_key, *nice_value;
+};
+
+struct _AXEventKeyValueSet {
+    struct pair *first;
+};
+
+struct _AXEvent {
+    AXEventKeyValueSet *set;
+    gint64 microseconds;
+    GTimeVal value;
+    GDateTime *time;
+};
+
+static gboolean fail(GError **error, AXEventErrorCode code, const char *message);
+
+static AXEventElementItem *copy_element(const AXEventElementItem *item);
+static void write_element(struct text *text, const AXEventElementItem *item);
+static AXEventElementItem *read_element(char **from);
+
+static struct pair *find_pair(const AXEventKeyValueSet *set, const char *key, const char *name_space);
+static void free_pair(struct pair *pair);
+static struct pair *copy_pair(const struct pair *pair);
+static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set);
+static void put_pair(AXEventKeyValueSet *set, struct pair *pair);
+static bool same_value(const struct pair *one, const struct pair *other);
+static void write_pair(struct text *text, const struct pair *pair);
+static struct pair *read_pair(char *part);
+
+static void add_encoded(struct text *text, const char *value);
+static gchar *decoded(const char *part);
+
+static AXEvent *make_event(const AXEventKeyValueSet *set, gint64 microseconds);
+
+#endif
