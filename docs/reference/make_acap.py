@@ -22,7 +22,7 @@ MODULES = {
     "overlay": ("Overlay",),
     "events": ("State", "Pulse", "Subscription", "Event"),
     "parameters": ("Parameters", "Changes"),
-    "testing": ("Scene",),
+    "testing": ("Scene", "Events", "TestParameters"),
 }
 """Smaller modules, each with a page of its own, and the order of their classes."""
 _FILES = {"parameters": "params"}

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import platform
 import shutil
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.eap.manifest import default_app_name, load_manifest
 from incamera.errors import ConfigError, ToolFailed, UsageError
 from incamera.proc import become, run
 from incamera.project.entry_check import checked_entry
 from incamera.project.included import included_name
+from incamera.project.package_settings import load_package_settings
 from incamera.virtual.stand_ins import host_stand_ins
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
-# What acap.video reads: where its frames come from.
-_VIDEO = "ACAP_VIDEO"
+# What acap reads: the source of its frames, the file with its parameters, where its events go, and its name.
+_VIDEO, _PARAMETERS, _EVENTS, _NAME = "ACAP_VIDEO", "ACAP_PARAMETERS", "ACAP_EVENTS", "ACAP_APP_NAME"
+_PARAMETERS_HEADER = "# The app's parameters on this computer. When you save a change, the app that runs is told.\n"
 
 
 def run_locally(project: Project, arguments: Sequence[str], video: str | None) -> None:
@@ -65,6 +70,11 @@ def _require_included(project: Project, python: str, environment: Mapping[str, s
 
 def _environment(project: Project, video: str | None) -> Mapping[str, str]:
     environment = dict(os.environ)
+    name, parameters = _of_the_package(project)
+    environment.setdefault(_NAME, name)
+    environment.setdefault(_EVENTS, "stderr")
+    if _PARAMETERS not in environment:
+        environment[_PARAMETERS] = str(_write_parameters(project.folder / ".incamera/parameters.toml", parameters))
     if (project.folder / "src").is_dir():
         _prepend(environment, "PYTHONPATH", project.folder / "src")
     if video is not None:
@@ -78,6 +88,39 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
         # Frames come from elsewhere, and the stand-in of larod runs the app's networks.
         _prepend(environment, "LD_LIBRARY_PATH", folder)
     return environment
+
+
+def _of_the_package(project: Project) -> tuple[str, dict[str, str]]:
+    """Return the name of the app in a camera, and its parameters with their defaults."""
+    settings = load_package_settings(project)
+    name, entries = settings.texts.get("appName", ""), settings.parameters
+    if settings.manifest is not None:
+        package = load_manifest(settings.manifest).get("acapPackageConf", {})
+        name = str(package.get("setup", {}).get("appName", ""))
+        entries = package.get("configuration", {}).get("paramConfig", ())
+    defaults = {str(entry["name"]): str(entry.get("default", "")) for entry in entries}
+    return name or default_app_name(project.name), defaults
+
+
+def _write_parameters(path: Path, defaults: Mapping[str, str]) -> Path:
+    """Add those of *defaults* that the file *path* does not have. What it has stays. Returns *path*."""
+    try:
+        text = path.read_text("utf-8") if path.exists() else _PARAMETERS_HEADER
+        known = tomllib.loads(text)
+        lines = [
+            f"{json.dumps(name, ensure_ascii=False)} = {json.dumps(value, ensure_ascii=False)}\n"
+            for name, value in defaults.items()
+            if name not in known
+        ]
+        if lines:
+            path.parent.mkdir(exist_ok=True)
+            if not (ignored := path.with_name(".gitignore")).exists():
+                ignored.write_text("*\n", "utf-8")
+            path.write_text("".join([text, "" if text.endswith("\n") else "\n", *lines]), "utf-8")
+    except (OSError, ValueError) as error:
+        hint = "correct it, or remove it: it is written anew with the defaults"
+        raise ConfigError(f"cannot use the app's parameters in {path}: {error}", hint=hint) from error
+    return path
 
 
 def _prepend(environment: dict[str, str], name: str, folder: Path) -> None:

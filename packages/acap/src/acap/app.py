@@ -26,7 +26,7 @@ def app_name() -> str:
             return name
     data = Path(os.environ.get("INCAMERA_DATA", ""))
     if data.parent.name == ".data":
-        return data.name
+        return data.name.replace("-", "_")
     project = next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
     return _named(project / "pyproject.toml") or project.name or "app"
 

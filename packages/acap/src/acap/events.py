@@ -429,6 +429,14 @@ def _fitting(name: str, types: Mapping[str, int], key: str, value: Any) -> Value
     return given
 
 
+def test_keys(topic: str, values: Mapping[str, Any]) -> dict[tuple[bytes, bytes | None], Any]:
+    """Return what an event with *topic* and *values* is for the camera of a test."""
+    keys: dict[tuple[bytes, bytes | None], Any] = {
+        (b"topic%d" % number, space): part for number, (space, part) in enumerate(_topic(topic, own=False))
+    }
+    return keys | {_key(key): _value(topic, key, value) for key, value in values.items()}
+
+
 def _raw(value: Value | None) -> Any:
     return value.encode() if isinstance(value, str) else value
 

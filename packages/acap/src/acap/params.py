@@ -56,7 +56,7 @@ class Parameters(MutableMapping[str, str]):
             return str(self._camera().get(_name(name)))
 
     def __setitem__(self, name: str, value: str | float) -> None:
-        text = _text(name, value)
+        text = value_text(name, value)
         with self._lock:
             if self._batch is None:
                 self._put(name, text, sync=True)
@@ -128,10 +128,10 @@ class Parameters(MutableMapping[str, str]):
         """
         with self._lock:
             try:
-                self._camera().add(_name(name), _text(name, value).encode(), type.encode())
+                self._camera().add(_name(name), value_text(name, value).encode(), type.encode())
             except ParameterExists:
                 return self[name]
-        return _text(name, value)
+        return value_text(name, value)
 
     def batch(self) -> Batch:
         """Return a `with` block: what is set in it is written at its end, at once. After an exception, nothing is."""
@@ -273,7 +273,8 @@ def _name(name: str) -> bytes:
     return name.encode()
 
 
-def _text(name: str, value: str | float) -> str:
+def value_text(name: str, value: str | float) -> str:
+    """Return *value* as the text of a parameter. Raises BadParameter."""
     text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
     if "\0" in text:
         raise BadParameter(f"the parameter {name} cannot have a zero byte")

@@ -9,20 +9,27 @@
     def test_light_is_seen(doorway):
         assert list(app.brightness()) == [20, 20, 200]
 
-It needs PyAV: `pip install 'acap[desk]'`. No camera takes part.
+    def test_light_is_told():
+        with acap.testing.events() as events, acap.testing.parameters(Threshold=100):
+            app.step()
+            assert events.sent[-1].data == {"bright": True}
+
+A scene needs PyAV: `pip install 'acap[desk]'`. No camera takes part.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from . import video
+from . import events as _events
+from . import params, video
 from .errors import FormatError
 
-__all__ = ["Scene", "scene"]
+__all__ = ["Events", "Scene", "TestParameters", "events", "parameters", "scene"]
 
 
 def scene(*pictures: Any, framerate: float = 30.0) -> Scene:
@@ -37,6 +44,83 @@ def scene(*pictures: Any, framerate: float = 30.0) -> Scene:
     Raises FormatError for an array of another shape or kind, SourceFailed, LibraryMissing.
     """
     return Scene(pictures, framerate)
+
+
+def events() -> Events:
+    """Return a camera whose events are kept, to be used in a `with` statement.
+
+    What the app sends is in `sent`. `Events.send` sends events of the camera to the app. Events that were declared
+    before do not take part: make them in the block.
+    """
+    return Events()
+
+
+def parameters(**values: str | float) -> TestParameters:
+    """Return a camera where the app has the parameters *values*, to be used in a `with` statement.
+
+    They are there until the end of the block, in memory. `TestParameters.change` changes one as a user does.
+    """
+    return TestParameters(values)
+
+
+class Events:
+    """What `events` returns."""
+
+    sent: list[_events.Event]
+    """What the app has sent, the oldest first, with all its values."""
+
+    def __init__(self) -> None:
+        from .desk.events import Events as Desk
+
+        self.sent = []
+        self._desk = Desk(self._keep)
+
+    def _keep(self, topic: str, data: dict[str, Any]) -> None:
+        self.sent.append(_events.Event(topic, datetime.datetime.now(datetime.UTC), data))
+
+    def send(self, topic: str, **values: bool | float | str) -> None:
+        """Send a pulse of the camera, as send("tns1:Device/tnsaxis:IO/Port", port=1, state=True)."""
+        self._publish(topic, values, None)
+
+    def set_state(self, topic: str, **values: bool | float | str) -> None:
+        """Change a state of the camera. Subscriptions that begin later get it, too."""
+        self._publish(topic, values, topic)
+
+    def _publish(self, topic: str, values: Mapping[str, Any], state_of: object | None) -> None:
+        self._desk.publish(_events.test_keys(topic, values), state_of, told=False)
+
+    def __enter__(self) -> Self:
+        self._before, _events.replaced = _events.replaced, self._desk
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _events.replaced = self._before
+
+
+class TestParameters:
+    """What `parameters` returns."""
+
+    __test__ = False  # for pytest
+
+    def __init__(self, values: Mapping[str, str | float]) -> None:
+        from .desk.parameters import Store
+
+        self._store = Store({name: params.value_text(name, value) for name, value in values.items()})
+
+    def change(self, name: str, value: str | float) -> None:
+        """Set a parameter as a user of the camera does: the app is told."""
+        self._store.put(name.encode(), params.value_text(name, value).encode(), True)
+
+    def __enter__(self) -> Self:
+        self._before, params.replaced = params.replaced, self._store
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        params.replaced = self._before
 
 
 class Scene:
