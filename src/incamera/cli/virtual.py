@@ -1,4 +1,4 @@
-"""`incamera virtual start|stop|restart|list|profiles`"""
+"""`incamera virtual start|stop|restart|list|profiles|events|send-event|params|set-param`"""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from incamera.cli.parser import add_command
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from incamera.console import Console
     from incamera.virtual.camera import VirtualCamera
+    from incamera.virtual.services import Event, Parameter
 
 
 _SEVERAL = "several virtual cameras are running"
@@ -18,7 +21,7 @@ _SEVERAL = "several virtual cameras are running"
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "virtual",
-        help="virtual cameras: start, stop, restart, list",
+        help="virtual cameras: start, stop, restart, list, their events and parameters",
         description="Virtual cameras, run by QEMU, reachable on this computer only.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
@@ -51,6 +54,22 @@ def add_parser(commands: Any) -> None:
         execute_profiles,
         help="list the profiles: the AXIS OS versions and architectures that can be imitated",
     )
+
+    events = add_command(
+        actions, "events", execute_events, help="show the events that apps and the camera have declared"
+    )
+    events.add_argument("--follow", "-f", action="store_true", help="go on with each event that is sent, until Ctrl-C")
+    send = add_command(actions, "send-event", execute_send_event, help="send an event of the camera to its apps")
+    send.add_argument("topic", metavar="TOPIC", help="its topic, as tns1:Device/tnsaxis:IO/Port")
+    send.add_argument(
+        "values", metavar="KEY=VALUE", nargs="*", help="true, false and numbers have their own types, else it is text"
+    )
+    send.add_argument("--state", action="store_true", help="it is a state: apps that subscribe later get it, too")
+    params = add_command(actions, "params", execute_params, help="show the parameters of the apps in a virtual camera")
+    change = add_command(actions, "set-param", execute_set_param, help="set parameters of apps, as their users do")
+    change.add_argument("changes", metavar="APP.NAME=VALUE", nargs="+", help="set the parameter NAME of APP to VALUE")
+    for parser in (events, send, params, change):
+        parser.add_argument("--device", metavar="NAME", help="the virtual camera (default: the only one that runs)")
 
 
 def execute_start(arguments: argparse.Namespace, console: Console) -> int:
@@ -165,6 +184,96 @@ def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
         ]
         console.table(("PROFILE", "ARCHITECTURE", "AXIS OS", "GLIBC", ""), rows)
     return 0
+
+
+def execute_events(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.virtual_services import follow_events, open_virtual, read_declared
+
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        declared = read_declared(session)
+        if not arguments.json:
+            rows = [(event.topic, "state" if event.is_state else "pulse", _values(event)) for event in declared]
+            if rows:
+                console.table(("TOPIC", "KIND", "VALUES"), rows)
+            else:
+                console.paragraph(f"no event is declared in {name}")
+        elif not arguments.follow:
+            console.emit({"device": name, "events": [_describe_event(event) for event in declared]})
+        for event in follow_events(session) if arguments.follow else ():
+            if arguments.json:
+                console.emit({"device": name, "events": [_describe_event(event)]})
+            else:
+                console.print(f"{event.topic} {_values(event)}".rstrip())
+    return 0
+
+
+def execute_send_event(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.errors import UsageError
+    from incamera.virtual.services import parse_value
+    from incamera.workflows.virtual_services import open_virtual, send_event
+
+    data = {}
+    for word in arguments.values:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f'"{word}" gives no value', hint="write KEY=VALUE")
+        data[key] = parse_value(value)
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        event = send_event(session, arguments.topic, data, is_state=arguments.state)
+    if arguments.json:
+        console.emit({"device": name, "event": _describe_event(event)})
+    else:
+        console.print(f"sent {event.topic} {_values(event)}".rstrip())
+    return 0
+
+
+def execute_params(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.virtual_services import open_virtual, read_parameters
+
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        parameters = read_parameters(session)
+    _show_parameters(console, name, parameters, json=arguments.json)
+    return 0
+
+
+def execute_set_param(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.virtual_services import open_virtual, set_parameters
+
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        parameters = set_parameters(session, arguments.changes)
+    _show_parameters(console, name, parameters, json=arguments.json)
+    return 0
+
+
+def _show_parameters(console: Console, name: str, parameters: Sequence[Parameter], *, json: bool) -> None:
+    if json:
+        documents = [{"app": p.app, "name": p.name, "value": p.value, "type": p.type} for p in parameters]
+        console.emit({"device": name, "params": documents})
+    elif parameters:
+        console.table(
+            ("PARAMETER", "VALUE", "TYPE"), [(f"{one.app}.{one.name}", one.value, one.type) for one in parameters]
+        )
+    else:
+        console.paragraph(f"no app has parameters in {name}")
+
+
+def _values(event: Event) -> str:
+    from json import dumps  # lazy: start-up
+
+    return " ".join(f"{key}={dumps(value, ensure_ascii=False)}" for key, value in event.data.items())
+
+
+def _describe_event(event: Event) -> dict[str, Any]:
+    return {
+        "topic": event.topic,
+        "time": event.time,
+        "kind": "state" if event.is_state else "pulse",
+        "data": dict(event.data),
+    }
 
 
 def _state(camera: VirtualCamera) -> str:

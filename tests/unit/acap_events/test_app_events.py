@@ -321,3 +321,19 @@ def test_desk_writes_events_that_are_sent(events: Path) -> None:
     with acap.events.State("Printed", open=False, text="") as state:
         state.set(open=True, text="ä b")
     assert (events / "events.txt").read_text("utf-8") == f'event: {OWN}/Printed open=true text="ä b"\n'
+
+
+@only_camera
+def test_events_of_the_command_line_come(events: Path) -> None:
+    from incamera.virtual.services import parse_event, render_event
+
+    subscription = acap.events.subscribe("tns1:Device/tnsaxis:IO/Port", "text", port=3, timeout=LONG)
+    data: dict[str, Any] = {"port": 3, "text": "Jürgen; 100 %\n"}
+    with (events / "log").open("a", encoding="utf-8") as log:
+        log.write(render_event("tns1:Device/tnsaxis:IO/Port", data, time=1.5, is_state=False))
+    event = next(subscription)
+    assert (event.data, event.time.timestamp(), event.topic) == (data, 1.5, "tns1:Device/tnsaxis:IO/Port")
+    with acap.events.State("Shown", text=data["text"], level=0.1):
+        lines = [path.read_text("utf-8") for path in (events / "declared").iterdir()]
+        shown = [found for found in map(parse_event, lines) if found and found.topic == f"{OWN}/Shown"]
+        assert [found.data for found in shown] == [{"text": data["text"], "level": 0.1}]

@@ -1,0 +1,154 @@
+"""Events and parameters of a virtual camera: the files of the stand-ins of axevent and axparameter."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from incamera.errors import UsageError
+
+EVENTS_FOLDER = "/run/incamera-events"
+PARAMETERS_FOLDER = "/usr/local/packages/.incamera-parameters"
+
+Value = bool | int | float | str
+
+_PART = re.compile(r"[\w.\-]+")
+_KEY = re.compile(r"(?:(tns1|tnsaxis):)?([\w.\-]+)")
+_PARAMETER = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
+_LETTERS = {bool: "b", int: "i", float: "d", str: "s"}
+_NAME_SPACES = ("tns1", "tnsaxis")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event that was sent, or the state of a declared one. *time*: seconds since 1970."""
+
+    time: float
+    declaration: str
+    topic: str
+    is_state: bool
+    data: Mapping[str, Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an app."""
+
+    app: str
+    name: str
+    value: str
+    type: str
+
+
+def parse_event(line: str) -> Event | None:
+    """Return the event of a line of the log or of a declaration; None for another line."""
+    time, _, rest = line.rstrip("\n").partition("\t")
+    parts = rest.split("\t")
+    if len(parts) < 2 or not time.isdecimal() or parts[1] not in ("state", "pulse"):
+        return None
+    topic: list[tuple[int, str, str]] = []
+    data: dict[str, Value | None] = {}
+    for part in parts[2:]:
+        fields = part.split(";")
+        if len(fields) != 7:
+            continue
+        key, space, letter, _, value = fields[:5]
+        found = _value(letter, value)
+        if key[:5] == "topic" and key[5:].isdecimal() and isinstance(found, str):
+            topic.append((int(key[5:]), space, found))
+        else:
+            data[_decode(key) if space == "~" else f"{space}:{_decode(key)}"] = found
+    return Event(int(time) / 1e6, parts[0], _show(sorted(topic)), parts[1] == "state", data)
+
+
+def _show(parts: list[tuple[int, str, str]]) -> str:
+    shown, before = [], ""
+    for _, space, part in parts:
+        shown.append(part if space == before else f"{space}:{part}")
+        before = space
+    return "/".join(shown)
+
+
+def _value(letter: str, text: str) -> Value | None:
+    if text == "~":
+        return None
+    try:
+        match letter:
+            case "b":
+                return text != "0"
+            case "i":
+                return int(text)
+            case "d":
+                return float(text)
+    except ValueError:
+        return None
+    return _decode(text)
+
+
+def render_event(topic: str, data: Mapping[str, Value], *, time: float, is_state: bool) -> str:
+    """Return the line of an event of the camera's own. Raises UsageError for what no event can have."""
+    parts, space = [], "tnsaxis"
+    for number, text in enumerate(topic.split("/")):
+        prefix, colon, name = text.rpartition(":")
+        space = prefix if colon else space
+        if space not in _NAME_SPACES or not _PART.fullmatch(name):
+            raise UsageError(f"{topic!r} is no topic of events", hint="write it as tns1:Device/tnsaxis:IO/Port")
+        parts.append(f"topic{number};{space};s;;{_encode(name)};~;~")
+    for key, value in data.items():
+        match = _KEY.fullmatch(key)
+        if match is None or (type(value) is int and not -(2**31) <= value < 2**31):
+            hint = "keys have letters, digits and _; an int has 32 bits"
+            raise UsageError(f"no event can have {key}={value}", hint=hint)
+        text = _encode(value) if isinstance(value, str) else str(int(value) if isinstance(value, bool) else value)
+        parts.append(f"{match[2]};{match[1] or '~'};{_LETTERS[type(value)]};d;{text};~;~")
+    kind = "state" if is_state else "pulse"
+    return "\t".join([str(round(time * 1e6)), state_name(topic, data), kind, *parts]) + "\n"
+
+
+def state_name(topic: str, data: Mapping[str, Value]) -> str:
+    """Return the name of the camera's own declaration: events with a topic, and with the same ints, are one state."""
+    source = [f"{key}={value}" for key, value in data.items() if type(value) is int]
+    return "camera-" + hashlib.sha256(" ".join([topic, *source]).encode()).hexdigest()[:16]
+
+
+def parse_value(text: str) -> Value:
+    """Return *text* as a bool, an int or a float if it is written as one."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _encode(text: str) -> str:
+    return "".join(f"%{ord(one):02X}" if one <= " " or one in "%;,~\x7f" else one for one in text)
+
+
+def _decode(text: str) -> str:
+    def byte(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 16)])
+
+    return re.sub(rb"%([0-9A-Fa-f]{2})", byte, text.encode()).decode("utf-8", "replace")
+
+
+def parse_parameters(app: str, text: str) -> list[Parameter]:
+    """Return the parameters in the file of an app."""
+    found = [_PARAMETER.match(line) for line in text.splitlines()]
+    return [
+        Parameter(app, match["name"], _decode(match["value"]), match["type"] or "string") for match in found if match
+    ]
+
+
+def render_parameters(parameters: list[Parameter]) -> str:
+    """Return the file of an app with its parameters."""
+    lines = [f'{one.name}="{_quote(one.value)}" type="{_quote(one.type)}"\n' for one in parameters]
+    return "".join(lines)
+
+
+def _quote(text: str) -> str:
+    return text.replace("%", "%25").replace('"', "%22").replace("\n", "%0A").replace("\r", "%0D")

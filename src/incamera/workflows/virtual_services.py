@@ -1,0 +1,165 @@
+"""virtual events, send-event, params, set-param: what apps in a virtual camera tell, and what they are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from incamera.connect.choose import virtual_device
+from incamera.connect.connection import connected
+from incamera.errors import DeviceError, UsageError
+from incamera.names import did_you_mean
+from incamera.transport.protocols import Script
+from incamera.virtual.camera import list_cameras
+from incamera.virtual.services import (
+    EVENTS_FOLDER,
+    PARAMETERS_FOLDER,
+    Event,
+    Parameter,
+    Value,
+    parse_event,
+    parse_parameters,
+    render_event,
+    render_parameters,
+    state_name,
+)
+
+if TYPE_CHECKING:
+    from incamera.context import Context
+    from incamera.transport.session import Session
+
+_POLL_SECONDS = 0.25
+# A declaration's file has the name of its process; those of the camera itself have not.
+_DECLARED = Script(
+    "declared",
+    """
+cd "$1/declared" 2>/dev/null || exit 0
+for file in *; do
+    case $file in camera*) ;; *) [ -d "/proc/${file%%.*}" ] || continue ;; esac
+    cat "$file" 2>/dev/null || :
+done
+""",
+)
+# $2: how many bytes of the log were read already.
+_LOG = Script("log", '[ -e "$1/log" ] || exit 0; wc -c <"$1/log"; tail -c "+$(($2 + 1))" "$1/log"')
+# $2: the file of the state, or nothing.
+_SEND = Script(
+    "send",
+    """
+mkdir -p "$1/declared" && chmod 777 "$1" "$1/declared" || exit
+cat >"$1/declared/.new$$" && cat "$1/declared/.new$$" >>"$1/log" || exit
+if [ -n "$2" ]; then mv "$1/declared/.new$$" "$1/declared/$2"; else rm "$1/declared/.new$$"; fi
+""",
+)
+_PARAMS = Script(
+    "params",
+    """
+cd "$1" 2>/dev/null || exit 0
+for file in *; do if [ -f "$file" ]; then echo "== $file"; cat "$file"; fi; done
+""",
+)
+_SET = Script("set", 'cat >"$1/.new$$" && sync && mv "$1/.new$$" "$1/$2"')
+
+
+@contextmanager
+def open_virtual(context: Context, name: str | None) -> Iterator[tuple[str, Session]]:
+    """Connect to the virtual camera *name*, or to the only one that runs. Yields its name and the session.
+
+    Raises UsageError when it does not run, and when several run and none is named.
+    """
+    running = {camera.name: camera for camera in list_cameras(context.store)}
+    if name is None and len(running) > 1:
+        raise UsageError(
+            f"several virtual cameras are running: {', '.join(running)}", hint="name one with --device NAME"
+        )
+    if name is None and not running:
+        raise DeviceError("no virtual camera is running", hint="start one with `incamera virtual start`")
+    chosen = name or next(iter(running))
+    if chosen not in running:
+        hint = did_you_mean(chosen, running) or "`incamera virtual list` shows those that run"
+        raise UsageError(f"no virtual camera called {chosen} is running", hint=hint)
+    with connected(context, virtual_device(running[chosen])) as connection:
+        yield chosen, connection.session
+
+
+def _run(session: Session, script: Script, *words: str, input: bytes = b"") -> str:
+    result = session.run(script.program(*words), input=input)
+    if result.exit_code:
+        raise DeviceError(f"{session.device}: {result.error_text or 'a script failed'}", hint="try again")
+    return result.text
+
+
+def read_declared(session: Session) -> list[Event]:
+    """Return the declared events, with the present values of states."""
+    lines = _run(session, _DECLARED, EVENTS_FOLDER).splitlines()
+    return sorted((event for event in map(parse_event, lines) if event), key=lambda event: event.topic)
+
+
+def follow_events(session: Session) -> Iterator[Event]:
+    """Yield the events that are sent from now on, without end."""
+    seen, _ = _read_log(session, 1 << 40)
+    while True:
+        size, text = _read_log(session, seen)
+        if size < seen:  # a new log was begun
+            seen = 0
+            continue
+        whole, newline, _ = text.rpartition("\n")
+        seen += len((whole + newline).encode("utf-8", "surrogateescape"))
+        yield from (event for event in map(parse_event, whole.splitlines()) if event)
+        time.sleep(_POLL_SECONDS)
+
+
+def _read_log(session: Session, seen: int) -> tuple[int, str]:
+    result = session.run(_LOG.program(EVENTS_FOLDER, str(seen)))
+    size, _, text = result.stdout.decode("utf-8", "surrogateescape").partition("\n")
+    return int(size) if size.strip().isdecimal() else 0, text
+
+
+def send_event(session: Session, topic: str, data: Mapping[str, Value], *, is_state: bool) -> Event:
+    """Send an event of the camera; as a state, it also is the present value for who subscribes later. Returns it."""
+    line = render_event(topic, data, time=time.time(), is_state=is_state)
+    _run(session, _SEND, EVENTS_FOLDER, state_name(topic, data) if is_state else "", input=line.encode())
+    event = parse_event(line)
+    assert event is not None
+    return event
+
+
+def read_parameters(session: Session) -> list[Parameter]:
+    """Return the parameters of all apps."""
+    found: list[Parameter] = []
+    app = ""
+    for line in _run(session, _PARAMS, PARAMETERS_FOLDER).splitlines():
+        if line.startswith("== "):
+            app = line[3:]
+        else:
+            found += parse_parameters(app, line)
+    return found
+
+
+def set_parameters(session: Session, changes: Sequence[str]) -> list[Parameter]:
+    """Set parameters: *changes* are `APP.NAME=VALUE`. Apps that run are told. Returns all parameters of these apps.
+
+    Raises UsageError for a parameter that no app has.
+    """
+    known = read_parameters(session)
+    apps: list[str] = []
+    for change in changes:
+        name, equals, value = change.partition("=")
+        app, dot, short = name.removeprefix("root.").partition(".")
+        if not equals or not dot:
+            raise UsageError(f'"{change}" sets nothing', hint="write APP.NAME=VALUE")
+        wanted = (app.lower(), short.lower())
+        at = next((n for n, one in enumerate(known) if (one.app.lower(), one.name.lower()) == wanted), None)
+        if at is None:
+            names = [f"{one.app}.{one.name}" for one in known]
+            hint = did_you_mean(name, names) or (f"there are: {', '.join(names)}" if names else "an app adds its own")
+            raise UsageError(f"there is no parameter {name}", hint=hint)
+        known[at] = replace(known[at], value=value)
+        apps.append(known[at].app)
+    for app in dict.fromkeys(apps):
+        text = render_parameters([one for one in known if one.app == app])
+        _run(session, _SET, PARAMETERS_FOLDER, app, input=text.encode())
+    return [one for one in known if one.app in apps]
