@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from incamera.errors import UsageError
-from incamera.transport.protocols import Script
 from incamera.virtual.services import (
     Parameter,
     Value,
@@ -19,6 +19,9 @@ from incamera.virtual.services import (
     render_parameters,
 )
 from incamera.workflows import virtual_services
+
+if TYPE_CHECKING:
+    from incamera.transport.protocols import Script
 
 DATA: dict[str, Value] = {"port": 1, "state": True, "level": 0.5, "text": "Jürgen; 100 %\t~,\n", "tnsaxis:own": "x"}
 TOPIC = "tns1:Device/tnsaxis:IO/Port"
