@@ -263,3 +263,18 @@ def test_file_that_is_no_toml_is_told(file: Path) -> None:
     file.write_text("Interval = \n", "utf-8")
     with pytest.raises(OSError, match=r"parameters\.toml: Invalid value \(at line 1"):
         acap.parameters["Interval"]
+
+
+def test_handlers_run_in_other_loops_of_the_thread(file: Path) -> None:
+    seen: list[str] = []
+    acap.parameters.on_change("Name")(seen.append)
+    with acap.parameters.changes("Interval", timeout=LONG) as changes:
+        acap.parameters["Name"] = "first"
+        acap.parameters["Interval"] = 77
+        assert next(changes) == "77"
+    with acap.video.Stream(320, 240, "nv12") as stream:
+        acap.parameters["Name"] = "second"
+        for _ in stream:
+            if seen == ["first", "second"]:
+                break
+    acap.parameters.remove_handler(seen.append)

@@ -105,8 +105,8 @@ def run_due() -> None:
 def wait(seconds: float | None = None) -> None:
     """Wait for *seconds*, or for ever, and run the handlers that were added in this thread when something comes.
 
-    An exception of a handler is raised here. With asyncio, handlers run in the event loop instead: await
-    `asyncio.sleep` there.
+    They also run in loops over the frames of a stream, over events and over changes in this thread. An exception of a
+    handler is raised there. With asyncio, handlers run in the event loop instead: await `asyncio.sleep` then.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
@@ -117,27 +117,28 @@ def wait(seconds: float | None = None) -> None:
         _run(rest)
 
 
-def _run(seconds: float | None) -> None:
+def _run(seconds: float | None, also: int = -1) -> bool:
+    """Wait for the handlers of this thread, and run those that are due. Returns whether *also* is readable."""
     here, pid = threading.get_ident(), os.getpid()
     own = {handler.source.fileno(): handler for handler in waiting if handler.thread == here and handler.pid == pid}
     poll = select.poll()
-    for fd in own:
-        poll.register(fd, select.POLLIN)
+    for fd in (*own, also):
+        if fd >= 0:
+            poll.register(fd, select.POLLIN)
     # The limit of poll is 2**31 ms.
-    limit = None if seconds is None else min(seconds, 86400.0) * 1000
-    for fd, _ in poll.poll(limit):
-        if own[fd] in waiting:
+    ready = [fd for fd, _ in poll.poll(None if seconds is None else min(seconds, 86400.0) * 1000)]
+    for fd in ready:
+        if fd in own and own[fd] in waiting:
             own[fd].run()
+    return also in ready
 
 
 def readable(fd: int, seconds: float | None) -> bool:
-    """Wait up to *seconds*, or for ever, until *fd* is readable. Returns whether it is."""
+    """Wait up to *seconds*, or for ever, until *fd* is readable. Returns whether it is. Handlers run meanwhile."""
     deadline = None if seconds is None else time.monotonic() + seconds
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
     while True:
         rest = None if deadline is None else max(0.0, deadline - time.monotonic())
-        if poll.poll(None if rest is None else min(rest, 86400.0) * 1000):
+        if _run(rest, fd):
             return True
         if rest is not None and rest <= 0:
             return False

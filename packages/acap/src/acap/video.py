@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from . import _video
+from . import _video, handlers
 from ._video import Frame, Source
 from .errors import FormatError, NoFrame, NoSuchChannel, ServiceDown, StreamClosed, VideoError, _Expected, _SceneOver
 from .layout import ENCODED, FORMATS, NOT_ALONE, Format, planes_of
@@ -436,6 +436,8 @@ class Stream:
         return self
 
     def __next__(self) -> Frame:
+        if handlers.waiting:
+            handlers.run_due()
         while True:
             try:
                 return self._count(self._capture.next(self.keep == "newest", self.timeout))
