@@ -22,6 +22,7 @@ MODULES = {
     "overlay": ("Overlay",),
     "events": ("State", "Pulse", "Subscription", "Event"),
     "parameters": ("Parameters", "Changes"),
+    "vapix": (),
     "testing": ("Scene", "Events", "TestParameters"),
 }
 """Smaller modules, each with a page of its own, and the order of their classes."""

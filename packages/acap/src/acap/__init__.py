@@ -3,7 +3,8 @@
 `acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
 `acap.bbox`: boxes over its video. `acap.overlay`: pictures over its video. `acap.license`: the app's license key.
 `acap.storage`: the SD card and the network share. `acap.events`: events of the app and of the camera.
-`acap.parameters`: the app's parameters. `acap.testing`: known pictures for the tests of an app.
+`acap.parameters`: the app's parameters. `acap.vapix`: the camera's web interface.
+`acap.testing`: a known camera for the tests of an app.
 `acap.wait`: wait, and run the handlers of events and parameters meanwhile.
 
 All exceptions are in `acap.errors`, and here.
@@ -66,6 +67,9 @@ from .errors import (
     StreamClosed,
     TooManyJobs,
     UseAfterFork,
+    VapixDenied,
+    VapixError,
+    VapixFailed,
     VideoError,
     ViewsAlive,
     WrongEventType,
@@ -83,6 +87,7 @@ if TYPE_CHECKING:
     from . import overlay as overlay
     from . import storage as storage
     from . import testing as testing
+    from . import vapix as vapix
     from . import video as video
     from .handlers import wait as wait
     from .params import parameters as parameters
@@ -143,6 +148,9 @@ __all__ = [
     "StreamClosed",
     "TooManyJobs",
     "UseAfterFork",
+    "VapixDenied",
+    "VapixError",
+    "VapixFailed",
     "VideoError",
     "ViewsAlive",
     "WrongEventType",
@@ -158,12 +166,13 @@ __all__ = [
     "parameters",
     "storage",
     "testing",
+    "vapix",
     "video",
     "wait",
 ]
 
 
-_MODULES = ("bbox", "events", "inference", "license", "overlay", "storage", "testing", "video")
+_MODULES = ("bbox", "events", "inference", "license", "overlay", "storage", "testing", "vapix", "video")
 # Objects that are used as modules are, and where they are made.
 _OBJECTS = {"parameters": "params", "wait": "handlers"}
 

@@ -60,6 +60,9 @@ Error
 │   ├── EventClosed       ValueError            an event or a subscription is used after its end
 │   ├── EventTimeout      TimeoutError          the camera did not take the declaration in time
 │   └── EventFailed       OSError               any other error of the camera's events
+├── VapixError
+│   ├── VapixDenied       PermissionError       the app has no account for VAPIX, or the account may not do that
+│   └── VapixFailed       OSError               any other error of the camera's web interface
 └── ParameterError
     ├── NoSuchParameter   KeyError              the app has no parameter of this name
     ├── ParameterExists   KeyError              a parameter that is added is there already
@@ -329,6 +332,18 @@ class ParameterReadOnly(ParameterError, PermissionError):
 
 class ParameterFailed(ParameterError, OSError):
     """Another error of the camera's parameters."""
+
+
+class VapixError(Error):
+    """An error of `acap.vapix`."""
+
+
+class VapixDenied(VapixError, PermissionError):
+    """The app has no account for VAPIX, or the account may not do that."""
+
+
+class VapixFailed(VapixError, OSError):
+    """Another error of the camera's web interface."""
 
 
 class FramesHeldWarning(RuntimeWarning):
