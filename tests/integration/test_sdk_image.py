@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import secrets
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +24,12 @@ from incamera.toolchain.build_folder import BuildFolder, prepare
 from incamera.toolchain.plan import Compiler
 from incamera.toolchain.vendor_sdk import SdkFiles
 
-from ..container_images import SYSROOT, MadeImage, make_layer, sdk_layers, write_files
+from ..container_images import SYSROOT, MadeImage, digest_of, image_of, make_layer, sdk_layers, write_files
 from ..unit.archives.hostile import zstd_stream
+from ..unit.conftest import Web, serving
+from ..unit.oci.conftest import TokenRegistry
+from ..waiting import wait_until
+from .command import running
 from .image_registry import ImageRegistry, serve_images
 
 if TYPE_CHECKING:
@@ -210,3 +218,38 @@ def test_image_that_the_registry_does_not_have_is_an_error_with_its_tags(
     done = incamera("sdk", "add", f"{image_registry.address}/vendor/other:2.1-armv7hf")
     assert done.code == 5
     assert "2.0-armv7hf" in done.err.partition("hint:")[2]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.matrix)])
+def test_download_that_was_ended_is_not_taken_for_whole_and_goes_on(
+    tmp_path: Path, incamera_process: Run, end: signal.Signals
+) -> None:
+    sdk = sdk_layers()
+    image = image_of(*sdk[:2], make_layer({f"{SYSROOT}/usr/include/x.h": secrets.token_bytes(1_000_000)}), *sdk[2:])
+    data = image.layers[2]
+    half, over = len(data) // 2, threading.Event()
+    env = {"INCAMERA_STORE": str(tmp_path / "store"), "no_proxy": "127.0.0.1,localhost"}
+    with serving(Web()) as web, serving(Web()) as blobs:
+        registry = TokenRegistry(web, blobs)
+        registry.add(image)
+        page = f"/{digest_of(data)}?signature=secret"
+        blobs.pages[page] = [Web.stalling(data[:half], len(data), over), Web.ranged(data)]
+        part = tmp_path / "store/caches/image-layers" / f"{digest_of(data)[7:]}.part"
+        with running("sdk", "add", str(registry.name()), env=env) as command:
+            wait_until(lambda: part.exists() and part.stat().st_size, "some of the layer is there")
+            os.killpg(command.process.pid, end)
+            code = command.finish()
+        over.set()
+        assert code == (130 if end == signal.SIGINT else -end), command.text
+        assert "Traceback" not in command.text
+        begun = part.stat().st_size
+        listed = incamera_process("sdk", "list", "--json", env=env)
+        assert json.loads(listed.out) == {"schema": 1, "sdks": [], "cleaned": []}
+        assert list((tmp_path / "store/trees").glob("sdk-images/*")) == []
+        done = incamera_process("sdk", "add", str(registry.name()), "--json", env=env)
+        assert done.code == 0, done.err
+        sent = [
+            headers.get("range") for path, headers in zip(blobs.requests, blobs.headers, strict=True) if path == page
+        ]
+    assert sent == [None, f"bytes={begun}-"]
+    assert len((Path(json.loads(done.out)["sysroot"]) / "usr/include/x.h").read_bytes()) == 1_000_000

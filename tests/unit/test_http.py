@@ -6,16 +6,13 @@ import gzip
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.conftest import Answer, Web
 
 from incamera.errors import ConfigError, FetchError, IntegrityError
-from incamera.http import Http, NotFound, Range, RangeNotSupported
+from incamera.http import Http, NotFound, Range, RangeNotSupported, Unauthorized, Unreachable
 from incamera.proxies import find_proxy
-
-if TYPE_CHECKING:
-    from tests.unit.conftest import Web
 
 
 class Collected:
@@ -433,3 +430,93 @@ def test_a_login_does_not_follow_a_redirection_to_another_server(web: Web, http:
     http.remember_login(web.url.replace("://", "://me:secret@"))
     assert http.get(f"{web.url}/file") == b"hello"
     assert ["authorization" in headers for headers in web.headers] == [True, False]
+
+
+def test_authorization_of_a_request_does_not_follow_a_redirection_to_another_server(web: Web, http: Http) -> None:
+    elsewhere = web.url.replace("127.0.0.1", "localhost")
+    web.pages["/file"] = web.status(302, Location="/here")
+    web.pages["/here"] = web.status(302, Location=f"{elsewhere}/there")
+    web.pages["/there"] = web.status(302, Location=f"{web.url}/back")
+    web.pages["/back"] = b"hello"
+    assert http.get(f"{web.url}/file", headers={"Authorization": "Bearer secret", "Accept": "x"}) == b"hello"
+    assert ["authorization" in headers for headers in web.headers] == [True, True, False, False]
+    assert {headers["accept"] for headers in web.headers} == {"x"}
+
+
+def test_message_does_not_show_the_query_of_an_address_to_which_a_server_redirects(web: Web, http: Http) -> None:
+    there = f"http://127.0.0.1:{unused_port()}/blob?signature=secret"
+    web.pages["/file"] = web.status(302, Location=there)
+    with pytest.raises(FetchError) as caught:
+        http.get(f"{web.url}/file")
+    assert "/blob" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_demand_for_a_login_is_an_error_with_its_challenges(web: Web, http: Http) -> None:
+    web.pages["/file"] = web.status(401, WWW_Authenticate='Bearer realm="x"')
+    web.pages["/other"] = web.status(302, Location=web.url.replace("127.0.0.1", "localhost") + "/file")
+    with pytest.raises(Unauthorized) as caught:
+        http.get(f"{web.url}/file")
+    assert caught.value.challenges == ('Bearer realm="x"',)
+    with pytest.raises(Unauthorized) as caught:
+        http.get(f"{web.url}/other")
+    assert caught.value.challenges == ()
+
+
+def test_resumed_download_adds_what_is_missing_and_progress_adds_up(web: Web, http: Http) -> None:
+    data, sink = bytes(range(100)) * 10, Collected()
+    arrived: list[int] = []
+    sink.data = data[:100]
+    web.pages["/file"] = [Web.ranged(data[:400]), hang_up_after(data, 300), hang_up_after(data, 0), Web.ranged(data)]
+    http.resume(f"{web.url}/file", sink, size=1000, progress=arrived.append)
+    assert sink.data == data
+    assert [headers.get("range") for headers in web.headers] == ["bytes=100-", None, "bytes=300-", "bytes=300-"]
+    assert sum(arrived) == 900
+
+
+def hang_up_after(data: bytes, count: int) -> Answer:
+    """Return an answer with *count* bytes of what was requested of *data*, after which the connection ends."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        first = int(handler.headers.get("Range", "bytes=0-")[6:-1])
+        handler.send_response(206 if first else 200)
+        handler.send_header("Content-Length", str(len(data) - first))
+        if first:
+            handler.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
+        handler.end_headers()
+        handler.wfile.write(data[first : first + count])
+        handler.close_connection = True
+
+    return answer
+
+
+def test_resumed_download_that_gets_nothing_ends_after_four_attempts(web: Web, http: Http) -> None:
+    web.pages["/file"] = hang_up_after(bytes(100), 0)
+    with pytest.raises(Unreachable):
+        http.resume(f"{web.url}/file", Collected(), size=100)
+    assert len(web.requests) == 4
+
+
+def test_resumed_download_that_goes_on_a_lot_is_not_given_up(web: Web, http: Http) -> None:
+    step = 5 << 20
+    data, sink = bytes(6 * step), Collected()
+    web.pages["/file"] = hang_up_after(data, step)
+    http.resume(f"{web.url}/file", sink, size=len(data))
+    assert sink.data == data
+    assert len(web.requests) == 6
+
+
+@pytest.mark.parametrize("answer", [Web.status(416), Web.status(206, b"x", Content_Range="bytes 1-1/1000")])
+def test_server_that_cannot_resume_sends_all_again(web: Web, http: Http, answer: Answer) -> None:
+    sink = Collected()
+    sink.data = b"old"
+    web.pages["/file"] = [answer, b"all of it"]
+    http.resume(f"{web.url}/file", sink, size=9)
+    assert sink.data == b"all of it"
+
+
+def test_file_that_is_longer_than_it_must_be_is_not_resumed_for_ever(web: Web, http: Http) -> None:
+    web.pages["/file"] = b"ten bytes!"
+    with pytest.raises(IntegrityError):
+        http.resume(f"{web.url}/file", Collected(), size=9)
+    assert len(web.requests) == 1

@@ -28,7 +28,6 @@ from incamera.oci.archive import Files, FolderFiles, TarFiles, find_image
 from incamera.oci.download import fetch_layers, missing_bytes, remove_layers
 from incamera.oci.logins import find_login
 from incamera.oci.registry import Registry
-from incamera.project.files import UNREADABLE_HINT
 
 if TYPE_CHECKING:
     from incamera.context import Context, Step
@@ -39,6 +38,7 @@ ENGINES = ("docker", "podman")
 # What the programs of the engines need to find their service.
 _ENGINE_VARIABLES = ("CONTAINER_", "DOCKER_", "XDG_")
 _CLOSEST = 5
+_SOURCES = "--from takes docker, podman, a file that `docker save` has written, or a folder in OCI's layout"
 
 
 def add_sdk(context: Context, text: str, source: str | None) -> VendorSdk:
@@ -138,7 +138,7 @@ def _from_path(context: Context, name: ImageName, path: Path, step: Step, shown:
                 image = find_image(files, name)
         except OSError as error:
             with context.store.reporting_disk_errors():
-                raise ConfigError(f"cannot read {path}: {error.strerror}", hint=UNREADABLE_HINT) from error
+                raise ConfigError(f"cannot read {path}: {error.strerror}", hint=_SOURCES) from error
         layers = [LayerSource(layer.path, layer.size, _opener(files, layer.path)) for layer in image.layers]
         _, step.cached = context.store.ensure_tree(
             KIND, tree_key(image.digest), lambda tree: _unpack(context, layers, tree, step, name)

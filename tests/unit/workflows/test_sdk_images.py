@@ -160,6 +160,14 @@ def test_image_that_is_missing_is_an_error_with_tags_that_exist(
     assert "12.11.0-armv7hf" in command.err.partition("hint:")[2]
 
 
+def test_source_that_does_not_exist_is_an_error_with_those_that_can_be(command: Command, tmp_path: Path) -> None:
+    assert command("sdk", "add", NAME, "--from", tmp_path / "lost.tar") == 3
+    assert "lost.tar: No such file" in command.err
+    assert "--from takes docker, podman" in command.err
+    assert command("sdk", "add", NAME, "--from", tmp_path) == 5
+    assert "so it is no image" in command.err
+
+
 def test_registry_that_cannot_be_reached_is_an_error_with_another_way(command: Command, web: Web) -> None:
     address = web.url.removeprefix("http://")
     web.server.shutdown()
