@@ -17,6 +17,7 @@ _NAMES = {
     ("", "device"): "devices",
     ("", "target"): "targets",
     ("", "profile"): "profiles",
+    ("audit", "profile"): "audited-profiles",
     ("device info", "name"): "devices",
     ("device clean", "name"): "devices",
     ("connections close", "name"): "devices",

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 # Commands that have actions, and may be typed in the plural. Those that can be listed are, when no action follows.
-GROUPS = ("device", "virtual", "share", "store")
-_LISTED = ("device", "virtual", "share")
+GROUPS = ("device", "virtual", "share", "store", "sdk")
+_LISTED = ("device", "virtual", "share", "sdk")
 # Its name is a plural already.
 _CONNECTIONS = "connections"
 

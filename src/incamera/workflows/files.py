@@ -141,7 +141,7 @@ class Files:
             found = look(self.session, self.guard, file.root, file.path, deep=deep)
         except FileMissing as error:
             if shown != DATA:
-                raise
+                raise FileMissing(f"there is no {shown} on {self._device}", hint=error.hint) from error
             raise FileMissing(
                 f"the app has no data folder on {self._device} yet", hint="it gets one when it runs: `incamera run`"
             ) from error

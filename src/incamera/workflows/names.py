@@ -50,6 +50,12 @@ def _devices(context: Context, folder: Path) -> Iterable[str]:
     return [*_own_devices(context, folder), *_virtual(context, folder), *load_profiles()]
 
 
+def _audited_profiles(context: Context, folder: Path) -> Iterable[str]:
+    from incamera.abi.policy import audited_profiles  # lazy: other names need no tables of libraries
+
+    return audited_profiles()
+
+
 def _targets(context: Context, folder: Path) -> Iterable[str]:
     return [str(Target(architecture, python)) for architecture in Architecture for python in target_pythons()]
 
@@ -99,6 +105,7 @@ _FINDERS: Mapping[str, Callable[[Context, Path], Iterable[str]]] = {
     "devices": _devices,
     "targets": _targets,
     "profiles": lambda context, folder: load_profiles(),
+    "audited-profiles": _audited_profiles,
     "packages": _packages,
     "locked": _locked,
     "shares": lambda context, folder: load_shares(shares_folder(context)),

@@ -194,6 +194,7 @@ def test_group_without_an_action_lists_its_actions(typed: list[str], capsys: pyt
         (["devices", "--json"], "incamera device list"),
         (["devices", "add", "lobby"], "incamera device add"),
         (["shares"], "incamera share list"),
+        (["sdks"], "incamera sdk list"),
         (["connections"], "incamera connections list"),
         (["connections", "--json"], "incamera connections list"),
         (["connections", "close"], "incamera connections close"),
