@@ -28,7 +28,6 @@ COMMANDS = {
     "logs": ["incamera", "logs"],
 }
 IN_CAMERA = ("run", "logs")
-# What it prints has both streams: on a terminal, `logs` shows standard error in another colour.
 APP = """import logging
 
 import numpy as np
