@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
-from incamera.errors import DeviceError, StoreError
+from incamera.errors import DeviceError, StoreError, UsageError
 from incamera.guard.verbs import make_folder, remove_folder
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
@@ -65,7 +65,9 @@ def run_tests(
     run: TestRun,
     request: DeployRequest | None = None,
 ) -> int:
-    """Run pytest in the camera. Returns its exit code."""
+    """Run pytest in the camera. Returns its exit code. Raises UsageError for results that could not be written."""
+    if run.junit is not None:
+        require_file_name(run.junit)
     requirements = plan_requirements(
         load_test_requirements(project.folder, groups=project.test_groups), coverage=run.coverage
     )
@@ -99,6 +101,14 @@ def run_tests(
         destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
         bring_back(context, done.session, scratch, run, destination, paths)
     return code
+
+
+def require_file_name(path: Path) -> None:
+    """Raise UsageError when *path* cannot become a file: before the tests run, which may take long."""
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not above.is_dir():
+        what = f"{path} is a folder" if path.is_dir() else f"{above} is a file"
+        raise UsageError(f"the test results cannot be written: {what}", hint="name another file with --junit")
 
 
 def bring_back(
@@ -214,6 +224,7 @@ def _fetch(session: Session, path: str) -> bytes | None:
 
 def _write(path: Path, data: bytes) -> None:
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # as pytest itself does
         write_atomic(path, data)
         path.chmod(0o644)
     except OSError as error:

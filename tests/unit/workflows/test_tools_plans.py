@@ -12,7 +12,7 @@ from packaging.pylock import is_valid_pylock_path
 
 from incamera.context import Context, SilentReporter
 from incamera.device.tracebacks import HostPaths
-from incamera.errors import ConfigError, DeviceError
+from incamera.errors import ConfigError, DeviceError, UsageError
 from incamera.observe.startup import Import, Startup
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.loading import load_project
@@ -23,7 +23,15 @@ from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.workflows.debug import CONFIGURATION, launch_configuration, write_launch_file
 from incamera.workflows.startup import describe_imports, plan_phases
-from incamera.workflows.test import TestRun, bring_back, plan_requirements, plan_words, rewrite_coverage, rewrite_text
+from incamera.workflows.test import (
+    TestRun,
+    bring_back,
+    plan_requirements,
+    plan_words,
+    require_file_name,
+    rewrite_coverage,
+    rewrite_text,
+)
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
@@ -179,6 +187,14 @@ class _Told(SilentReporter):
 
     def warn(self, text: str) -> None:
         self.said.append(f"warning: {text}")
+
+
+def test_results_that_could_not_be_written_are_refused_before_the_tests_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "out.xml"):
+        with pytest.raises(UsageError, match="is a folder|is a file"):
+            require_file_name(path)
+    require_file_name(tmp_path / "made" / "later" / "out.xml")
 
 
 def test_files_that_the_tests_leave_are_named_and_missing_ones_are_warned_of(tmp_path: Path) -> None:
