@@ -57,6 +57,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
             f"--flame {arguments.flame}: the name must end with .svg or .json",
             hint="out.svg is a flame graph for a browser, out.speedscope.json is for https://www.speedscope.app",
         )
+    if arguments.flame is not None and not arguments.flame.absolute().parent.is_dir():
+        raise UsageError(f"--flame: there is no folder {arguments.flame.parent}", hint="make it, or correct the path")
     context = Context.open(console)
     project = find_project(Path(arguments.project))
     if arguments.flame is not None:

@@ -42,6 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["add", "attrs", "--group", "a b"], 2, '"a b" cannot be the name of a dependency group', "letters"),
         (["install", "nope.eap", "--device", "gate"], 2, "cannot install nope.eap: it does not exist", ".eap"),
         (["install", "sub", "--device", "gate"], 2, "cannot install sub: it is not a file", ".eap"),
+        (["top", "--flame", "nowhere/out.svg"], 2, "--flame: there is no folder nowhere", "make it"),
         (["uninstall", "--app", "bell", "--device", "gate"], 2, 'there is no device "gate"', "device add gate https"),
         (["logs", "--since", "soon"], 2, '--since "soon" is not a time', "10m"),
         (["logs", "--list", "--follow"], 2, "--list and --follow cannot be used together", "leave out one"),

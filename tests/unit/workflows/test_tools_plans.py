@@ -192,7 +192,7 @@ class _Told(SilentReporter):
 def test_results_that_could_not_be_written_are_refused_before_the_tests_run(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "out.xml"):
-        with pytest.raises(UsageError, match="is a folder|is a file"):
+        with pytest.raises(UsageError, match=r"is a (?:folder|file)"):
             require_file_name(path)
     require_file_name(tmp_path / "made" / "later" / "out.xml")
 
