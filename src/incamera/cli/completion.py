@@ -115,6 +115,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     _mark_arguments(parser)
     # It takes a text for each shell, too, other than its types say.
     script = shtab.complete(parser, shell=arguments.shell, preamble=_preamble())  # type: ignore[arg-type]
+    # A sourced file is to define the completion, as `eval` does, and not to complete anything.
+    script = script.replace("[[ $zsh_eval_context[-1] == eval ]]", "[[ $zsh_eval_context[-1] == (eval|file) ]]")
     console.print(script + (_JOINING_COLONS if arguments.shell == "bash" else ""))
     return 0
 

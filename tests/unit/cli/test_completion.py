@@ -151,3 +151,13 @@ def test_fish_gets_commands_options_and_names(capsys: pytest.CaptureFixture[str]
     assert not line("SUPPRESS")
     # A quote in a description would end it.
     assert all(re.sub(r"\\.", "", line).count("'") % 2 == 0 for line in lines)
+
+
+def test_zsh_takes_the_script_from_eval_and_from_a_sourced_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "zsh"]) == 0
+    assert "if [[ $zsh_eval_context[-1] == (eval|file) ]]; then" in capsys.readouterr().out
+
+
+def test_audit_completes_profiles_without_a_virtual_camera(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "--names", "audited-profiles"]) == 0
+    assert "axis-os-13-armv7hf" in capsys.readouterr().out.split()
