@@ -74,3 +74,23 @@ def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incam
     assert done.code == 0, done.err
     picture = decode_picture((tmp_path / "camera.jpg").read_bytes()).to_ndarray(format="rgb24")
     assert is_green(picture).sum() > 500
+
+
+@on(DEFAULT_PROFILE, matrix=[OTHER])
+def test_motion_timelapse_and_dashboard_use_the_cameras_services(
+    camera: VirtualCamera, incamera: Run, tmp_path: Path
+) -> None:
+    device = ("--device", camera.name)
+    done = incamera("run", *device, "--", "5", cwd=copied("motion", tmp_path))
+    assert (done.code, done.out) == (0, "moving\n"), done.err
+    folder = copied("timelapse", tmp_path)
+    assert incamera("run", *device, "--", "1", cwd=folder).code == 0
+    assert incamera("virtual", "set-param", "timelapse.Interval=1", *device).code == 0
+    done = incamera("run", *device, "--", "2", cwd=folder)  # with an interval of a minute, it would take longer
+    assert done.code == 0, done.err
+    assert len(set(done.out.split())) == 2
+    done = incamera("virtual", "send-event", "--state", "tns1:Device/tnsaxis:IO/Port", "port=1", "state=true", *device)
+    assert done.code == 0, done.err
+    done = incamera("run", *device, "--", "3", cwd=copied("dashboard", tmp_path))
+    assert done.code == 0, done.err
+    assert re.fullmatch(r"\d+ frames, [34]\d% bright, ports \{1: True\}", done.out.splitlines()[-1])

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from tests.unit.acap_inference.conftest import fresh_settings, inference, video
 from tests.unit.acap_video.conftest import ROOT
 
+from .loading import load
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
 __all__ = ["fresh_settings", "inference", "video"]
 
 EXAMPLE = ROOT / "examples/detector"
 pytestmark = pytest.mark.usefixtures("video", "inference")
-
-
-def load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"detector_{path.stem}", path)
-    assert spec
-    assert spec.loader
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
