@@ -61,7 +61,7 @@ def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incam
     (folder / "pyproject.toml").write_text(settings, "utf-8")
     shutil.copy(REPOSITORY / "examples/detector/shapes.tflite", folder)
     told = []
-    for name in ("Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether"):
+    for name in ("Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether", "Sends a", "Reads a"):
         (folder / "app.py").write_text(program(name))
         done = incamera("run", "--device", camera.name, cwd=folder)
         assert done.code == 0, done.err
@@ -69,7 +69,8 @@ def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incam
     assert "(360, 640)" in told[0]
     assert "on cpu-tflite in: (1, 72, 128, 3) out: (1, 9, 16, 7)" in told[1]
     assert_shapes(told[2])
-    assert told[3:] == ["['picture.jpg']\n", "False\n"]
+    assert told[3:5] == ["['picture.jpg']\n", "False\n"]
+    assert told[5:] == ["tnsaxis:CameraApplicationPlatform/doorway/Door\n", "60\n"]
     done = incamera("cp", "--device", camera.name, ":data/picture.jpg", tmp_path / "camera.jpg", cwd=folder)
     assert done.code == 0, done.err
     picture = decode_picture((tmp_path / "camera.jpg").read_bytes()).to_ndarray(format="rgb24")

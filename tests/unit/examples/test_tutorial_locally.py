@@ -37,7 +37,7 @@ def assert_shapes(printed: str) -> None:
 
 
 def test_each_program_is_run_by_a_test() -> None:
-    names = ["Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether", "Shows a half"]
+    names = ["Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether", "Shows a half", "Sends a", "Reads a"]
     assert programs() == [program(name) for name in names]
 
 
@@ -82,3 +82,14 @@ def test_storage_license_and_overlay(doorway: Path, locally: Locally) -> None:
     assert done.returncode == 0, done.stderr
     red, green, blue = read_picture(doorway / "label.png")[30, 160].astype(int)
     assert red > green > blue
+
+
+def test_events_and_parameters(doorway: Path, locally: Locally) -> None:
+    for file, name in (("event.py", "Sends a"), ("interval.py", "Reads a")):
+        (doorway / file).write_text(program(name))
+    done = locally(doorway, "event.py")
+    topic = "tnsaxis:CameraApplicationPlatform/doorway/Door"
+    assert (done.returncode, done.stdout) == (0, f"{topic}\n"), done.stderr
+    assert f"event: {topic} open=true\n" in done.stderr
+    done = locally(doorway, "interval.py")
+    assert (done.returncode, done.stdout) == (0, "60\n"), done.stderr
