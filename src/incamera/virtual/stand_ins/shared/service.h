@@ -3,6 +3,9 @@
 #ifndef STAND_INS_SERVICE_H
 #define STAND_INS_SERVICE_H
 
+/* A 32-bit program cannot read a folder whose file numbers have 64 bits without it. It counts for headers after it. */
+#define _FILE_OFFSET_BITS 64
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
