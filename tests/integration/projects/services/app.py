@@ -1,0 +1,55 @@
+import json
+import sys
+
+import acap
+
+
+def tell(kind, *values):
+    print(json.dumps([kind, *values]), flush=True)
+
+
+def own_services():
+    """Use the app's own events and parameters, and leave at the end."""
+    acap.parameters.add("Interval", 5, "int:min=1;max=60")
+    tell("parameters", dict(acap.parameters), acap.parameters["root.Properties.System.SerialNumber"])
+    with acap.parameters.changes("Interval", timeout=60) as changes:
+        acap.parameters["Interval"] = acap.parameters.integer("Interval") + 1
+        tell("changed", next(changes))
+    with acap.events.State("Door", open=False, nice_name="Front door") as door:
+        tell("topic", door.topic)
+        for event in acap.events.subscribe(door.topic, "open", timeout=60):
+            tell("event", event.topic, event.data)
+            if event.data["open"]:
+                break
+            door.open = True
+    with acap.events.Pulse("Knock", strength=float) as knock:
+        try:
+            knock.send(strength="loud")
+        except TypeError as error:
+            tell("refused", str(error))
+
+
+def serve():
+    """Tell each change of the parameter and each event of a port, until the port is 0."""
+    acap.parameters.add("Interval", 5, "int:min=1;max=60")
+
+    @acap.parameters.on_change("Interval")
+    def changed(value):
+        tell("changed", value)
+        door.opened = int(value)
+
+    @acap.events.on("tns1:Device/tnsaxis:IO/Port", "state", "port")
+    def port(event):
+        tell("port", event.data)
+        if event.data["port"] == 0:
+            sys.exit()
+
+    with acap.events.State("Door", opened=0) as door:
+        tell("ready")
+        acap.wait()
+
+
+if sys.argv[1:] == ["serve"]:
+    serve()
+else:
+    own_services()

@@ -1,0 +1,68 @@
+"""An app that uses the camera's events and parameters, in the virtual camera."""
+
+from __future__ import annotations
+
+import collections
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..waiting import wait_until
+from .cameras import DEFAULT_PROFILE, PROFILES, on
+from .command import command_environment, running
+
+if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
+    from .command import Run
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("services") / "services"
+    shutil.copytree(Path(__file__).parent / "projects/services", folder)
+    return folder
+
+
+@on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
+def test_app_has_events_and_parameters(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    for interval in (5, 6):  # parameters stay
+        done = incamera("run", "--device", camera.name, cwd=app)
+        assert done.code == 0, done.err
+        told: dict[str, list[Any]] = collections.defaultdict(list)
+        for line in done.out.splitlines():
+            kind, *rest = json.loads(line)
+            told[kind].append(rest)
+        assert told["parameters"] == [[{"Interval": str(interval)}, "ACCC8E000000"]]
+        assert told["changed"] == [[str(interval + 1)]]
+        topic = "tnsaxis:CameraApplicationPlatform/services/Door"
+        assert told["topic"] == [[topic]]
+        assert told["event"] == [[topic, {"open": False}], [topic, {"open": True}]]
+        assert told["refused"] == [["the key strength of the event Knock takes float, not str"]]
+
+
+@on(DEFAULT_PROFILE, matrix=["axis-os-10-aarch64"])
+def test_command_line_sends_events_and_sets_parameters(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    here = ("--device", camera.name)
+    port = "tns1:Device/tnsaxis:IO/Port"
+    assert incamera("virtual", "send-event", "--state", port, "port=1", "state=true", *here).code == 0
+    with running("run", "-C", app, *here, "--", "serve", env=command_environment()) as command:
+        command.await_output('["port", {"state": true, "port": 1}]')
+        changed = incamera("virtual", "set-param", "services.Interval=9", "--json", *here)
+        assert [(one["name"], one["value"]) for one in json.loads(changed.out)["params"]] == [("Interval", "9")]
+        command.await_output('["changed", "9"]')
+
+        def opened() -> Any:
+            shown = json.loads(incamera("virtual", "events", "--json", *here).out)["events"]
+            return [one["data"] for one in shown if one["topic"].endswith("/services/Door")]
+
+        wait_until(lambda: opened() == [{"opened": 9}], "the state is shown")
+        assert "services.Interval" in incamera("virtual", "params", *here).out
+        wrong = incamera("virtual", "set-param", "services.Inteval=9", *here)
+        assert (wrong.code, "there is no parameter services.Inteval" in wrong.err) == (2, True)
+        assert incamera("virtual", "send-event", port, "port=0", "state=false", *here).code == 0
+        assert command.finish() == 0
+    assert opened() == []
