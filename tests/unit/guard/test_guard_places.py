@@ -413,15 +413,15 @@ def test_guards_folder_is_made_for_us_alone(camera: Camera) -> None:
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_probe_chooses_a_folder_that_is_ours(plant: Plant, camera: Camera) -> None:
-    def chosen() -> str:
+    def chosen(trial: str = "exec") -> str:
         done = camera.call(*_PROBE.program("", "", "/tmp").arguments)
         sections = parse_sections(done.stdout.decode())
-        assert "/tmp exec" in sections["trials"]
+        assert f"/tmp {trial}" in sections["trials"]
         return next(line for line in sections["folders"] if line.startswith("/tmp "))
 
     assert chosen() == "/tmp incamera"
     camera.tmp.chmod(0o777)
-    assert chosen() == "/tmp !"
+    assert chosen(trial="read") == "/tmp !"
     camera.tmp.chmod(0o1777)
     plant(camera, camera.tmp / "incamera")
     assert chosen() == "/tmp incamera-u0"
