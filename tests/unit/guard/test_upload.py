@@ -12,7 +12,7 @@ import pytest
 
 from incamera.deployment.deploy import DeployResult, deploy
 from incamera.errors import ConnectionLost, DeviceError
-from incamera.guard.failures import CannotActivate, explain
+from incamera.guard.failures import CannotActivate, Taken, explain
 from incamera.guard.program import Guard, ensure_guard
 from incamera.guard.sync import ShippedImage, plan_shipment
 from incamera.guard.upload import Observer, Route, Stage
@@ -188,7 +188,7 @@ def test_guard_in_a_folder_of_another_user_is_not_run(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777])
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o1777])
 def test_own_folder_is_used_and_a_link_where_nobody_else_can_write(
     mode: int, tmp_path: Path, bundle: Path, guard: Path, place: Path
 ) -> None:
@@ -199,6 +199,18 @@ def test_own_folder_is_used_and_a_link_where_nobody_else_can_write(
     with open_local(DEVICE) as device:
         assert deploy(device, shipment, Guard(guard, str(place))).files_sent == 1
         assert deploy(device, shipment, Guard(guard, str(place))).files_sent == 0
+
+
+def test_place_in_which_everybody_can_rename_is_not_used(bundle: Path, guard: Path, place: Path) -> None:
+    place.chmod(0o777)
+    shipment = plan_shipment("doorbell", bundle, list_tree(bundle))
+    with (
+        open_local(DEVICE) as device,
+        pytest.raises(Taken, match=f"everybody can rename folders in {place} on") as error,
+    ):
+        deploy(device, shipment, Guard(guard, str(place)))
+    assert f"chmod +t {place}" in str(error.value.hint)
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder])
