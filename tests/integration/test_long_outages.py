@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.dap import Debugger
 from tests.integration.terminal import Terminal
 
 from ..waiting import wait_until
@@ -110,25 +107,3 @@ def test_outages_end_no_console_in_the_app(other_host: tuple[Line, dict[str, str
             command.finish()
             assert logs.finish() == 0
         assert "was lost" not in command.text
-
-
-def test_outages_end_no_debugging(other_host: tuple[Line, dict[str, str]], tmp_path: Path) -> None:
-    line, alice = other_host
-    app = "def double(value):\n    result = value * 2\n    return result\nprint(double(21))\n"
-    project = write_project(tmp_path / "steps", app=app, name="steps")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    words = ("debug", "-C", project, "--device", "far", "--port", str(port), "--write-launch")
-    with running(*words, env=command_environment(alice)) as command:
-        wait_until(
-            lambda: f"127.0.0.1:{port}" in command.text or command.process.poll() is not None, "it listens", seconds=180
-        )
-        (configuration,) = json.loads((project / ".vscode" / "launch.json").read_text())["configurations"]
-        with Debugger(port) as debugger:
-            debugger.attach(configuration, project, {project / "app.py": [3]})
-            assert debugger.stopped_at()[1:] == (3, {"result": "42", "value": "21"})
-            pass_two_outages(line)
-            debugger.go_on()
-            debugger.event("terminated")
-        assert command.finish() == 0
-    assert command.out == b"42\n"
