@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from incamera.digest import Sha256
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, UsageError
 
 DEFAULT_REGISTRY = "docker.io"
 EXAMPLE = "axisecp/acap-native-sdk:12.11.0-armv7hf-ubuntu24.04"
@@ -79,6 +79,14 @@ def parse_image_name(text: str) -> ImageName:
         found = Sha256(digest.removeprefix("sha256:")) if at else None
     except ValueError:
         raise ConfigError(
-            f"{text[:_LONGEST]!a} cannot be the name of an image", hint=f"write, for example, {EXAMPLE}"
+            f'"{text[:_LONGEST]}" cannot be the name of an image', hint=f"write, for example, {EXAMPLE}"
         ) from None
     return ImageName(registry, repository, tag or _DEFAULT_TAG, found)
+
+
+def parse_typed_name(text: str) -> ImageName:
+    """Return the image that was typed, as `parse_image_name` does. Raises UsageError."""
+    try:
+        return parse_image_name(text)
+    except ConfigError as error:
+        raise UsageError(str(error), hint=error.hint) from error

@@ -20,9 +20,9 @@ from incamera.build.vendor_sdk import (
     tree_key,
     unpack_sdk,
 )
-from incamera.errors import ConfigError, FetchError, IntegrityError
+from incamera.errors import FetchError, IntegrityError, UsageError
 from incamera.http import NotFound, Unreachable
-from incamera.image_name import parse_image_name
+from incamera.image_name import parse_typed_name
 from incamera.names import closest, listing
 from incamera.oci.archive import Files, FolderFiles, TarFiles, find_image
 from incamera.oci.download import fetch_layers, missing_bytes, remove_layers
@@ -45,9 +45,9 @@ def add_sdk(context: Context, text: str, source: str | None) -> VendorSdk:
     """Put the SDK of the image *text* into the store, and return it. What of it is there already is not read again.
 
     *source*: an engine, `docker` or `podman`; a file or folder with the image; None for its registry. Raises
-    ConfigError, FetchError, IntegrityError, BuildError when it has no sysroot, StoreError.
+    UsageError, FetchError, IntegrityError, BuildError when it has no sysroot, StoreError.
     """
-    name = parse_image_name(text)
+    name = parse_typed_name(text)
     with context.reporter.step("sdk") as step:
         if source is None:
             digest = _from_registry(context, name, step)
@@ -63,10 +63,10 @@ def add_sdk(context: Context, text: str, source: str | None) -> VendorSdk:
 
 
 def remove_sdk(context: Context, text: str) -> str:
-    """Remove the SDK of the image *text* from the store, and return its name. Raises ConfigError when it has none."""
-    name = str(parse_image_name(text))
+    """Remove the SDK of the image *text* from the store, and return its name. Raises UsageError when it has none."""
+    name = str(parse_typed_name(text))
     if not remove_record(context.store, name):
-        raise ConfigError(f"{name} is not in the store", hint="`incamera sdk list` shows those that are")
+        raise UsageError(f"{name} is not in the store", hint="`incamera sdk list` shows those that are")
     return name
 
 
@@ -138,7 +138,7 @@ def _from_path(context: Context, name: ImageName, path: Path, step: Step, shown:
                 image = find_image(files, name)
         except OSError as error:
             with context.store.reporting_disk_errors():
-                raise ConfigError(f"cannot read {path}: {error.strerror}", hint=_SOURCES) from error
+                raise UsageError(f"cannot read {path}: {error.strerror}", hint=_SOURCES) from error
         layers = [LayerSource(layer.path, layer.size, _opener(files, layer.path)) for layer in image.layers]
         _, step.cached = context.store.ensure_tree(
             KIND, tree_key(image.digest), lambda tree: _unpack(context, layers, tree, step, name)

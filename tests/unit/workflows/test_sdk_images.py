@@ -110,7 +110,7 @@ def test_sdk_comes_from_its_registry(command: Command, token_registry: TokenRegi
     assert command.out.split() == [name]
     assert command.json("sdk", "remove", name)["removed"] == name
     assert not sysroot.exists()
-    assert command("sdk", "remove", name) == 3
+    assert command("sdk", "remove", name) == 2
     assert "is not in the store" in command.err
 
 
@@ -161,7 +161,7 @@ def test_image_that_is_missing_is_an_error_with_tags_that_exist(
 
 
 def test_source_that_does_not_exist_is_an_error_with_those_that_can_be(command: Command, tmp_path: Path) -> None:
-    assert command("sdk", "add", NAME, "--from", tmp_path / "lost.tar") == 3
+    assert command("sdk", "add", NAME, "--from", tmp_path / "lost.tar") == 2
     assert "lost.tar: No such file" in command.err
     assert "--from takes docker, podman" in command.err
     assert command("sdk", "add", NAME, "--from", tmp_path) == 5
