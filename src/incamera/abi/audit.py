@@ -233,7 +233,7 @@ def _check_links(subject: Subject, policy: Policy, simulation: Simulation) -> tu
             called = linking.find_called(missing) if loaded.at_start else {}
             needed = linking.without_called(missing, called)
             findings += [*linking.find_missing_symbols(needed, subject), *perhaps]
-            findings += linking.find_missing_functions(called, subject)
+            findings += linking.find_missing_functions(called, subject, load.root)
             unseen.append(undefined)
         by_load.append((loaded, _as_warnings(findings) if loaded.optional else findings))
     found = list(_without_guarded(by_load, subject, simulation))

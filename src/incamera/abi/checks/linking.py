@@ -330,14 +330,17 @@ def without_called(
     return {item: references for item, references in rest.items() if references}
 
 
-def find_missing_functions(undefined: Mapping[Object, Sequence[Reference]], subject: Subject) -> Iterator[Finding]:
-    """Yield a warning for each file with *undefined* functions that are looked up when they are called.
+def find_missing_functions(
+    undefined: Mapping[Object, Sequence[Reference]], subject: Subject, program: Object
+) -> Iterator[Finding]:
+    """Yield a finding for each file with *undefined* functions that are looked up when they are called.
 
-    No file shows whether they are called.
+    Those that *program* itself calls are errors. Those of a library are warnings: the program may do without that part.
     """
     for finding in find_missing_symbols(undefined, subject):
+        severity = Severity.error if finding.file == program.path else Severity.warning
         provides = f"{finding.provides}: the process starts, and ends where it calls that"
-        yield dataclasses.replace(finding, provides=provides, severity=Severity.warning)
+        yield dataclasses.replace(finding, provides=provides, severity=severity)
 
 
 def _newest_axis_os(item: Object, names: Sequence[str]) -> str:
