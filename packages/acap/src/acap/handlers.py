@@ -10,10 +10,9 @@ acap.wait(60)  # as time.sleep, but handlers run meanwhile
 from __future__ import annotations
 
 import os
-import select
 import sys
-import threading
 import time
+from _thread import get_ident  # acap.video needs this module, and should not import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +33,7 @@ class Source(Protocol):
 class _Handler:
     def __init__(self, source: Source, function: Callable[[Any], object]) -> None:
         self.source, self.function = source, function
-        self.thread = threading.get_ident()
+        self.thread = get_ident()
         self.pid = os.getpid()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
@@ -119,7 +118,9 @@ def wait(seconds: float | None = None) -> None:
 
 def _run(seconds: float | None, also: int = -1) -> bool:
     """Wait for the handlers of this thread, and run those that are due. Returns whether *also* is readable."""
-    here, pid = threading.get_ident(), os.getpid()
+    import select
+
+    here, pid = get_ident(), os.getpid()
     own = {handler.source.fileno(): handler for handler in waiting if handler.thread == here and handler.pid == pid}
     poll = select.poll()
     for fd in (*own, also):
