@@ -140,7 +140,7 @@ def test_modules_beside_a_script_belong_to_it_when_it_imports_them(tmp_path: Pat
         ({"program": "-"}, UsageError, "standard input", "`incamera python -`"),
         ({"module": "a-b"}, UsageError, '"a-b" is not the name of a module', "-m bell.main"),
         ({"program": "build/x.py"}, ConfigError, "build/x.py is not sent", "move it"),
-        ({"program": "folder.py"}, ConfigError, "is a folder", None),
+        ({"program": "folder.py"}, UsageError, "is a folder", "name a file"),
     ],
 )
 def test_what_cannot_run_is_refused_with_what_to_type(
