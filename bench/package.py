@@ -1,7 +1,7 @@
 """How large packages are, trimmed and whole, and how long `incamera package` takes.
 
 Baselines of the same run: the package that is not trimmed, and GNU tar with gzip -9, as the vendor's tool packs, over
-the same files. The bundles are built in the store that is set (INCAMERA_STORE, else the user's own), not timed.
+the same files. The bundles are built in the store that is set (INCAMERA_STORE, else the user's own), not timed. What is timed is not trimmed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,17 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An app for a *target*. *packed* and *installed* are goals for its trimmed package, in MB."""
+    """An app for a *target*. *packed* and *installed* are goals for its trimmed package, in MB.
+
+    *is_slow*: it is measured with --opencv alone. *sources*: where packages come from, as in [tool.incamera.sources].
+    """
 
     name: str
     target: str
     code: str
     dependencies: tuple[str, ...] = ()
+    sources: str = ""
+    is_slow: bool = False
     packed: float
     installed: float | None = None
 
@@ -51,10 +56,20 @@ CASES = (
         installed=32,
     ),
     Case(
-        name="numpy",
+        name="numpy and OpenCV",
+        target="armv7hf",
+        code="import cv2\nimport numpy\nprint(cv2.blur(numpy.eye(9), (3, 3)).sum())\n",
+        dependencies=("numpy", "opencv-python-headless"),
+        is_slow=True,
+        packed=26,
+        installed=60,
+    ),
+    Case(
+        name="Debian's numpy",
         target="aarch64",
         code="import numpy\nprint(numpy.arange(9).sum())\n",
         dependencies=("numpy",),
+        sources='numpy = "deb"',
         packed=18,
     ),
 )
@@ -63,7 +78,8 @@ CASES = (
 def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
     figures: list[Figure] = []
     with temporary_folder() as folder:
-        projects = [(case, _write_project(folder / f"{case.name}-{case.target}", case)) for case in CASES]
+        cases = [case for case in CASES if arguments.opencv or not case.is_slow]
+        projects = [(case, _write_project(folder / f"{number}", case)) for number, case in enumerate(cases)]
         for case, project in projects:
             say(f"{case.title}: whole and trimmed")
             whole, trimmed = _package(project, case), _package(project, case, "--trim")
@@ -77,8 +93,8 @@ def _write_project(folder: Path, case: Case) -> Path:
     folder.mkdir()
     (folder / "app.py").write_text(case.code)
     (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{case.name}"\nversion = "1"\ndependencies = {json.dumps(case.dependencies)}\n\n'
-        '[tool.incamera]\nentry = "app.py"\n'
+        f'[project]\nname = "measured"\nversion = "1"\ndependencies = {json.dumps(case.dependencies)}\n\n'
+        f'[tool.incamera]\nentry = "app.py"\n\n[tool.incamera.sources]\n{case.sources}\n'
     )
     return folder
 
@@ -145,6 +161,7 @@ def _gnu(package: Path, folder: Path) -> float:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="measure so often, take the medians (%(default)s)")
+    parser.add_argument("--opencv", action="store_true", help="also measure OpenCV, which may build it for most of an hour")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from incamera.eap.manifest import Manifest
 from incamera.eap.schema import check_manifest
 
 if TYPE_CHECKING:
-    from incamera.eap.read import ReadPackage
+    from incamera.eap.summary import Summary
 
 # The camera's error numbers: see vapix/application_errors.py.
 NOT_SIGNED, OTHER_CAMERA, OTHER_CASE, BAD_ACCOUNT, BAD_MANIFEST = 2, 5, 14, 13, 29
@@ -46,12 +46,12 @@ class Verdict:
     remedy: str
 
 
-def predict(package: ReadPackage, camera: CameraState) -> list[Verdict]:
+def predict(package: Summary, camera: CameraState) -> list[Verdict]:
     """Return what *camera* will answer to *package*; what it refuses comes first."""
     return sorted(_predict(package, camera), key=lambda verdict: verdict.code is None)
 
 
-def _predict(package: ReadPackage, camera: CameraState) -> Iterator[Verdict]:
+def _predict(package: Summary, camera: CameraState) -> Iterator[Verdict]:
     if package.architecture not in ("all", "", camera.architecture):
         yield Verdict(
             OTHER_CAMERA,
@@ -80,7 +80,7 @@ def _predict(package: ReadPackage, camera: CameraState) -> Iterator[Verdict]:
     yield from _check_manifest(package, camera)
 
 
-def _check_manifest(package: ReadPackage, camera: CameraState) -> Iterator[Verdict]:
+def _check_manifest(package: Summary, camera: CameraState) -> Iterator[Verdict]:
     if package.manifest is None:
         if camera.generation.isdecimal() and int(camera.generation) >= 13:
             yield Verdict(BAD_MANIFEST, "the package has no manifest.json", "make it anew with a manifest")

@@ -1,4 +1,4 @@
-"""Read anybody's package: what is in the archive, what of it is damaged or dangerous, and its signature.
+"""Read the whole of anybody's package: what is in the archive, what of it is damaged or dangerous, and its signature.
 
 Nothing is unpacked. What is read is bounded, and damage ends the reading without losing what came before it.
 """
@@ -107,7 +107,7 @@ class Reading:
         self.problems.append(Problem(grade, path, text))
 
 
-def read_package(stream: BinaryIO) -> Reading:
+def read_whole(stream: BinaryIO) -> Reading:
     """Return what can be read of the package in *stream*. Raises OSError."""
     digest = hashlib.sha256()
     while data := stream.read(_CHUNK):

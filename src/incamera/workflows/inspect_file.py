@@ -13,7 +13,7 @@ from incamera.archives import BadArchive, open_regular
 from incamera.eap.demands import load_generations
 from incamera.eap.description import describe
 from incamera.eap.parts import part_of
-from incamera.eap.reading import read_package
+from incamera.eap.reading import read_whole
 from incamera.eap.signed import NotSigned, check_signed
 from incamera.eap.start import BUNDLE
 from incamera.errors import UsageError
@@ -60,7 +60,7 @@ def inspect_package(context: Context, path: Path) -> Inspection:
     with context.reporter.step("inspect") as step:
         try:
             with open_regular(path) as stream:
-                reading = read_package(stream)
+                reading = read_whole(stream)
         except BadArchive as error:
             raise UsageError(f"cannot inspect {path}: {error}") from error
         except OSError as error:

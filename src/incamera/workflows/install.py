@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incamera.connect.web import web_connected
 from incamera.eap.prediction import NOT_SIGNED, CameraState, Verdict, predict
-from incamera.eap.read import read_package
+from incamera.eap.summary import read_summary
 from incamera.errors import ConfigError, DeviceError, DeviceUnsuitable
 from incamera.targets.architecture import Architecture
 from incamera.units import format_bytes
@@ -22,7 +22,7 @@ from incamera.workflows.package import build_package
 
 if TYPE_CHECKING:
     from incamera.context import Context
-    from incamera.eap.read import ReadPackage
+    from incamera.eap.summary import Summary
     from incamera.project.settings import Project
     from incamera.vapix.address import WebDevice
     from incamera.vapix.client import Client
@@ -53,7 +53,7 @@ class Installed:
 
     device: WebDevice
     info: DeviceInfo
-    package: ReadPackage
+    package: Summary
     before: str | None
     is_running: bool | None
     turned_on: bool
@@ -74,7 +74,7 @@ def install(
             apps = {app.name: app for app in list_applications(client)}
             step.note(f"{info.name or info.number}, AXIS OS {info.version}, {info.architecture}")
         path, name = (source, source.name) if isinstance(source, Path) else _package_for(context, source, info)
-        package = read_package(path)
+        package = read_summary(path)
         state = CameraState(
             version=info.version,
             architecture=info.architecture,
@@ -174,7 +174,7 @@ def _turn_off(context: Context, client: Client) -> None:
         context.reporter.warn(f"{UNSIGNED} is still on in {client.device}: {error}")
 
 
-def _send(context: Context, client: Client, path: Path, name: str, package: ReadPackage) -> None:
+def _send(context: Context, client: Client, path: Path, name: str, package: Summary) -> None:
     with context.reporter.step("install") as step:
         with step.phase("sending", "sent", package.size) as advance:
             try:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.vapix.packages import make_package, manifest
 
 from incamera.eap.prediction import CameraState, predict
-from incamera.eap.read import read_package
+from incamera.eap.summary import read_summary
 from incamera.errors import ConfigError
 
 CAMERA = CameraState(version="12.10.68", architecture="armv7hf", takes_unsigned=True)
@@ -17,17 +17,17 @@ CONF = 'PACKAGENAME="Own"\nAPPTYPE="mips"\nAPPNAME="old_app"\nVENDOR="me"\nAPPMA
 
 
 def test_package_is_read(tmp_path: Path) -> None:
-    found = read_package(make_package(tmp_path / "own.eap"))
+    found = read_summary(make_package(tmp_path / "own.eap"))
     assert (found.name, found.version, found.architecture, found.vendor_id) == (
         *("own_app", "1.0.0", "armv7hf", "1234567890"),
     )
     assert found.size == (tmp_path / "own.eap").stat().st_size
     assert not found.is_signed
-    assert read_package(make_package(tmp_path / "own.eap", signed=True)).is_signed
+    assert read_summary(make_package(tmp_path / "own.eap", signed=True)).is_signed
 
 
 def test_package_of_the_older_kind_is_read(tmp_path: Path) -> None:
-    found = read_package(make_package(tmp_path / "old.eap", False, conf=CONF))
+    found = read_summary(make_package(tmp_path / "old.eap", False, conf=CONF))
     assert (found.name, found.version, found.architecture, found.manifest) == ("old_app", "2.3.0", "mips", None)
     new = CameraState(version="13.0.33", architecture="mips")
     assert [verdict.code for verdict in predict(found, new)] == [29]
@@ -35,18 +35,18 @@ def test_package_of_the_older_kind_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("document", "conf"),
-    [([], ""), ({"acapPackageConf": 1}, ""), (manifest("../x"), ""), (False, ""), (False, "APPNAME=x")],
+    [([], ""), ({"acapPackageConf": 1}, ""), (manifest("../x"), ""), (False, ""), (False, "APPNAME=")],
 )
 def test_package_that_names_no_app_is_refused(document: Any, conf: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        read_package(make_package(tmp_path / "own.eap", document, conf=conf))
+        read_summary(make_package(tmp_path / "own.eap", document, conf=conf))
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x1f\x8b", bytes(1000), b"\x1f\x8b" + bytes(1000)])
 def test_what_is_no_package_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "own.eap").write_bytes(data)
     with pytest.raises(ConfigError, match="is not a package"):
-        read_package(tmp_path / "own.eap")
+        read_summary(tmp_path / "own.eap")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_no_package_is_refused(data: bytes, tmp_path: Path) -> None:
 def test_answer_of_the_camera_is_predicted(
     document: dict[str, Any], camera: CameraState, code: int | None, tmp_path: Path
 ) -> None:
-    verdicts = predict(read_package(make_package(tmp_path / "own.eap", document)), camera)
+    verdicts = predict(read_summary(make_package(tmp_path / "own.eap", document)), camera)
     assert [verdict.code for verdict in verdicts if verdict.code is not None] == ([code] if code else [])
 
 
@@ -83,6 +83,6 @@ def test_signed_package_needs_no_switch_and_a_downgrade_is_a_note(tmp_path: Path
     camera = CameraState(
         version="12.10.68", architecture="armv7hf", takes_unsigned=False, installed={"own_app": "1.10.0"}
     )
-    (verdict,) = predict(read_package(make_package(tmp_path / "own.eap", signed=True)), camera)
+    (verdict,) = predict(read_summary(make_package(tmp_path / "own.eap", signed=True)), camera)
     assert verdict.code is None
     assert "1.10.0 is installed, and this is 1.0.0" in verdict.text

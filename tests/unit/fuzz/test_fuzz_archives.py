@@ -29,7 +29,7 @@ from incamera.archives import BadArchive, Limits, PackedStream, TarReader, open_
 from incamera.archives.packed import XZ_MAGIC
 from incamera.debian.unpack import unpack_deb
 from incamera.eap.description import describe
-from incamera.eap.reading import read_package
+from incamera.eap.reading import read_whole
 from incamera.errors import BuildError
 from incamera.toolchain.sdist import unpack_sdist
 from incamera.wheels.install import install_wheel
@@ -153,7 +153,7 @@ def check_eap(folder: Path, data: bytes) -> None:
 
 
 def check_inspected(data: bytes) -> None:
-    reading = read_package(io.BytesIO(data))
+    reading = read_whole(io.BytesIO(data))
     description = describe(reading)
     for generation in ("11", "12", "13"):
         assert description.demands(generation, is_signed=False)

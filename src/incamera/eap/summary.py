@@ -1,6 +1,7 @@
-"""Read from an .eap, of anybody's make, what a camera decides by: its manifest, and whether it is signed.
+"""The summary of anybody's .eap by which a camera decides: its manifest, and whether it is signed.
 
-Only the first part of the file is read, and its end; `reading` reads all of it.
+Only the first part of the file is read, and its end, which takes the same time for a package of any size. `reading`
+reads the whole file, and says what of it is damaged.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from typing import Any, BinaryIO
 
 from incamera.archives import GZIP_MAGIC, BadArchive, Kind, PackedStream, TarReader, find_signature
 from incamera.archives.signature import TRAILER_BYTES
+from incamera.eap.conf import PACKAGE_CONF
+from incamera.eap.conf_reading import parse_package_conf
 from incamera.eap.manifest import FILE
 from incamera.errors import ConfigError
 
-_CONF = "package.conf"
 _MOST_BYTES = 1_000_000
-_LINE = re.compile(r"([A-Z_]+)=([\"'])(.*)\2")
 # An app is named in the addresses of its pages, and in requests to the camera.
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReadPackage:
+class Summary:
     """What an .eap says of itself. *manifest* is None in a package of the older kind, which has package.conf alone.
 
     *architecture* is "all" for one that runs everywhere, "" where it is not named. *size* is that of the file.
@@ -41,8 +42,8 @@ class ReadPackage:
     manifest: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-def read_package(path: Path) -> ReadPackage:
-    """Return what the .eap *path* says of itself. Raises ConfigError when it is none, or damaged in its first part."""
+def read_summary(path: Path) -> Summary:
+    """Return the summary of the .eap *path*. Raises ConfigError when it is none, or damaged in its first part."""
     try:
         with path.open("rb") as stream:
             signed = _is_signed(stream)
@@ -78,7 +79,7 @@ def _read_descriptions(stream: BinaryIO) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for member in reader:
         name = member.name.removeprefix("./")
-        if name in (FILE, _CONF) and member.kind is Kind.file:
+        if name in (FILE, PACKAGE_CONF) and member.kind is Kind.file:
             if member.size > _MOST_BYTES:
                 raise BadArchive(f"its {name} has {member.size} bytes")
             found[name] = reader.read(member.size)
@@ -87,8 +88,8 @@ def _read_descriptions(stream: BinaryIO) -> dict[str, bytes]:
     return found
 
 
-def _describe(path: Path, texts: Mapping[str, bytes], signed: bool, size: int) -> ReadPackage:
-    conf = _parse_conf(texts.get(_CONF, b""))
+def _describe(path: Path, texts: Mapping[str, bytes], signed: bool, size: int) -> Summary:
+    conf = parse_package_conf(texts.get(PACKAGE_CONF, b""))
     manifest = _parse_manifest(path, texts[FILE]) if FILE in texts else None
     setup = _table(_table(manifest, "acapPackageConf"), "setup")
     numbers = [conf.get(f"APP{part}VERSION", "0") for part in ("MAJOR", "MINOR", "MICRO")]
@@ -97,7 +98,7 @@ def _describe(path: Path, texts: Mapping[str, bytes], signed: bool, size: int) -
         raise ConfigError(
             f"{path} does not name its app", hint="`incamera audit` shows what is wrong with such a package"
         )
-    return ReadPackage(
+    return Summary(
         name=name,
         version=_text(setup, "version") or ".".join(numbers),
         architecture=_text(setup, "architecture") or conf.get("APPTYPE", ""),
@@ -119,11 +120,6 @@ def _parse_manifest(path: Path, data: bytes) -> dict[str, Any]:
             f"the manifest in {path} is not a JSON object", hint="no camera takes that: correct it, and pack it again"
         )
     return document
-
-
-def _parse_conf(data: bytes) -> dict[str, str]:
-    lines = data.decode("utf-8", "replace").splitlines()
-    return {match[1]: match[3] for line in lines if (match := _LINE.fullmatch(line.strip()))}
 
 
 def _table(document: object, key: str) -> Mapping[str, Any]:
