@@ -1,7 +1,8 @@
 """How large packages are, trimmed and whole, and how long `incamera package` takes.
 
 Baselines of the same run: the package that is not trimmed, and GNU tar with gzip -9, as the vendor's tool packs, over
-the same files. The bundles are built in the store that is set (INCAMERA_STORE, else the user's own), not timed. What is timed is not trimmed.
+the same files. The packages that are timed are not trimmed. The bundles are built in the store that is set
+(INCAMERA_STORE, else the user's own), which is not timed.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def _gnu(package: Path, folder: Path) -> float:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, help="measure so often, take the medians (%(default)s)")
-    parser.add_argument("--opencv", action="store_true", help="also measure OpenCV, which may build it for most of an hour")
+    parser.add_argument("--opencv", action="store_true", help="also measure OpenCV: to build it takes most of an hour")
 
 
 if __name__ == "__main__":
