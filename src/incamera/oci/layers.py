@@ -26,7 +26,7 @@ from incamera.archives import (
 
 _GB = 1 << 30
 LAYER_LIMITS = Limits(total_bytes=16 * _GB, member_bytes=4 * _GB, members=1_000_000, ratio=1000)
-# Of what is kept of all layers.
+# Of what is kept of all layers. Folders that only a path names, and what is removed, count as files.
 _KEPT_BYTES = 4 * _GB
 _KEPT_FILES = 200_000
 _COPY_BYTES = 1 << 20
@@ -131,6 +131,9 @@ class Unpacker:
         self._wants = wants
         self._files = 0
         self._bytes = 0
+        self._count = 0
+        self._folders: set[int] = set()
+        """Hashes of the paths of folders that were counted."""
 
     def read(self, stream: IO[bytes], size: int, on_read: Callable[[int], None] = lambda count: None) -> Layer:
         """Return the layer in the next *size* bytes of *stream*, a tar archive, maybe compressed.
@@ -156,6 +159,7 @@ class Unpacker:
         folder, _, name = path.rpartition("/")
         if name == _OPAQUE:
             if self._concerns(folder):
+                self._count_in(folder)
                 layer.emptied.append(folder)
         elif name.startswith(_REMOVED):
             removed = name.removeprefix(_REMOVED)
@@ -165,18 +169,19 @@ class Unpacker:
                 raise BadArchive(f"a file in it cannot be called {shorten(path)}")
             removed = posixpath.join(folder, removed)
             if self._concerns(removed):
+                self._count_in(removed)
                 layer.removed.append(removed)
         elif self._is_inside(path):
             if self._wants(path):
                 self._add(layer, archive, member, path)
         elif self._concerns(path) and member.kind is not Kind.folder:
             # Where the folder was, or one above it, there is something else now.
+            self._count_in(path)
             layer.added.append((path, Link("")))
 
     def _add(self, layer: Layer, archive: TarReader, member: TarMember, path: str) -> None:
+        self._count_in(path)
         self._files += 1
-        if self._files > _KEPT_FILES:
-            raise TooLarge(f"{self._top} in it has more than {_KEPT_FILES} files")
         match member.kind:
             case Kind.file:
                 self._bytes += member.size
@@ -195,6 +200,17 @@ class Unpacker:
                 layer.added.append((path, clean_path(member.link.lstrip("/"))))
             case Kind.other:
                 pass
+
+    def _count_in(self, path: str) -> None:
+        """Count what is at *path*, and the folders above it that were not counted yet. Raises TooLarge."""
+        self._count += 1
+        folder = posixpath.dirname(path)
+        while folder and (known := hash(folder)) not in self._folders:
+            self._folders.add(known)
+            self._count += 1
+            folder = posixpath.dirname(folder)
+        if self._count > _KEPT_FILES:
+            raise TooLarge(f"{self._top} in it has more than {_KEPT_FILES} files")
 
     def _is_inside(self, path: str) -> bool:
         return path.startswith(f"{self._top}/")

@@ -18,7 +18,10 @@ _NAMES = {
 }
 # In bytes.
 MAX_SCRIPT = 256 * 1024
+# Of all values together: a variable that stands in another many times would take gigabytes.
+_MAX_VALUES = 4 * MAX_SCRIPT
 _MAX_FLAGS = 64
+_LONGEST_FLAG = 200
 
 _EXPORT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -53,25 +56,38 @@ def is_script(name: str) -> bool:
 def read_flags(script: str) -> tuple[str, ...]:
     """Return the flags for the compiler in *script*, which is read and never run: those for code, without folders."""
     variables: dict[str, str] = {}
+    left = _MAX_VALUES
     for line in script[:MAX_SCRIPT].splitlines():
         match = _EXPORT.fullmatch(line)
         if match is not None:
-            variables[match[1]] = _expand(match[2], variables)
+            variables[match[1]] = value = _expand(match[2], variables, left)
+            left -= len(value)
     flags = dict.fromkeys(flag for name in ("CC", "CPPFLAGS", "CFLAGS", "LDFLAGS") for flag in _flags(variables, name))
     return tuple(flags)[:_MAX_FLAGS]
 
 
-def _expand(value: str, variables: Mapping[str, str]) -> str:
-    """Return what the shell would assign for *value*, as far as flags are concerned; nothing if that is not clear."""
+def _expand(value: str, variables: Mapping[str, str], limit: int) -> str:
+    """Return what the shell would assign for *value*, as far as flags are concerned.
+
+    Nothing if that is not clear, or has more than *limit* characters.
+    """
     try:
         words = shlex.split(value, comments=True)
     except ValueError:
         return ""
-    expanded = _VARIABLE.sub(lambda name: variables.get(name[1] or name[2], ""), words[0] if words else "")
-    return expanded if len(expanded) <= MAX_SCRIPT else ""
+    word = words[0] if words else ""
+    parts, size, place = [], 0, 0
+    for name in _VARIABLE.finditer(word):
+        parts += [word[place : name.start()], variables.get(name[1] or name[2], "")]
+        size += len(parts[-2]) + len(parts[-1])
+        place = name.end()
+        if size > limit:
+            return ""
+    expanded = "".join([*parts, word[place:]])
+    return expanded if len(expanded) <= limit else ""
 
 
 def _flags(variables: Mapping[str, str], name: str) -> Iterator[str]:
     for word in variables.get(name, "").split():
-        if _FLAG.fullmatch(word) and word not in _HOST_FLAGS:
+        if len(word) <= _LONGEST_FLAG and _FLAG.fullmatch(word) and word not in _HOST_FLAGS:
             yield word

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from tests.container_images import make_layer
 from tests.unit.archives.hostile import header, member, tar, zstd_stream
 
-from incamera.archives import BadArchive
+from incamera.archives import BadArchive, TooLarge
+from incamera.oci import layers
 from incamera.oci.layers import Folder, Unpacker, write_tree
 
 Files = Mapping[str, bytes | str | None]
 TOP = "opt/sdk"
 
 
-def unpack(tmp_path: Path, *layers: bytes) -> dict[str, bytes | str]:
-    """Return the files and links below TOP that *layers* make, as they are on the disk."""
+def unpack(tmp_path: Path, *stack: bytes) -> dict[str, bytes | str]:
+    """Return the files and links below TOP that the layers in *stack* make, as they are on the disk."""
     scratch, out = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
     out.mkdir()
     unpacker, image = Unpacker(scratch, TOP, lambda path: not path.startswith(f"{TOP}/host/")), Folder()
-    for layer in layers:
+    for layer in stack:
         unpacker.read(io.BytesIO(layer), len(layer)).apply(image)
     top = image.find(TOP)
     if isinstance(top, Folder):
@@ -36,8 +37,8 @@ def unpack(tmp_path: Path, *layers: bytes) -> dict[str, bytes | str]:
     }
 
 
-def stacked(tmp_path: Path, *layers: Files) -> dict[str, bytes | str]:
-    return unpack(tmp_path, *(make_layer(layer) for layer in layers))
+def stacked(tmp_path: Path, *stack: Files) -> dict[str, bytes | str]:
+    return unpack(tmp_path, *(make_layer(layer) for layer in stack))
 
 
 def test_upper_layer_adds_and_replaces_files(tmp_path: Path) -> None:
@@ -77,8 +78,8 @@ def test_layer_removes_what_lies_below_it(tmp_path: Path, upper: Files, left: se
 
 
 def test_removed_folder_that_comes_back_has_only_its_new_files(tmp_path: Path) -> None:
-    layers: tuple[Files, ...] = ({"opt/sdk/lib/old": b"1"}, {"opt/sdk/.wh.lib": b""}, {"opt/sdk/lib/new": b"2"})
-    assert set(stacked(tmp_path, *layers)) == {"lib/new"}
+    stack: tuple[Files, ...] = ({"opt/sdk/lib/old": b"1"}, {"opt/sdk/.wh.lib": b""}, {"opt/sdk/lib/new": b"2"})
+    assert set(stacked(tmp_path, *stack)) == {"lib/new"}
 
 
 def test_hard_link_keeps_the_content_of_a_file_that_is_removed(tmp_path: Path) -> None:
@@ -130,6 +131,32 @@ def test_what_is_not_wanted_is_not_kept_on_the_disk(tmp_path: Path) -> None:
     files: Files = {"opt/sdk/host/program": bytes(5000), "usr/bin/sh": bytes(5000), "opt/sdk/a": b"x"}
     assert stacked(tmp_path, files) == {"a": b"x"}
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda number: f"opt/sdk/{number}",
+        lambda number: f"opt/sdk/.wh.{number}",
+        lambda number: f"opt/sdk/{number % 7}/.wh..wh..opq",
+        # Each has folders of its own that no member is.
+        lambda number: f"opt/sdk/{number}/" + "d/" * 40 + "e",
+        lambda number: f"opt/sdk/{number}/" + "d/" * 40 + ".wh.e",
+    ],
+)
+def test_what_is_kept_is_limited_in_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Callable[[int], str]
+) -> None:
+    monkeypatch.setattr(layers, "_KEPT_FILES", 500)
+    data = tar(*(member(name(number).encode()) for number in range(600 if len(name(0)) < 60 else 20)))
+    with pytest.raises(TooLarge, match="more than 500 files"):
+        unpack(tmp_path, data)
+
+
+def test_many_files_elsewhere_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_KEPT_FILES", 500)
+    data = tar(*(member(f"usr/{number}".encode()) for number in range(600)), member(b"opt/sdk/a", b"x"))
+    assert unpack(tmp_path, data) == {"a": b"x"}
 
 
 @pytest.mark.parametrize(

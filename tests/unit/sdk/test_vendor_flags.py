@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,22 @@ def test_any_script_is_read(text: str) -> None:
 
 def test_script_that_doubles_its_variables_takes_no_time() -> None:
     assert read_flags('export CC="-mthumb -mthumb"\n' + 'export CC="$CC $CC"\n' * 60) in ((), ("-mthumb",))
+
+
+@pytest.mark.parametrize("is_one", [True, False])
+def test_script_whose_variables_would_fill_memory_is_read_without_them(is_one: bool) -> None:
+    """One value that has a long one many times, and many values that have it once."""
+    lines = ['CFLAGS="-mthumb"', "A=" + "x" * 20_000]
+    lines += ["B=" + "$A" * 20_000] if is_one else [f"C{number}=y$A" for number in range(4000)]
+    tracemalloc.start()
+    assert read_flags("\n".join(lines)) == ("-mthumb",)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 << 20
+
+
+def test_flag_that_no_command_line_can_have_is_left_out() -> None:
+    assert read_flags(f'CFLAGS="-f{"a" * 20_000} -mthumb"') == ("-mthumb",)
 
 
 @pytest.mark.parametrize(
