@@ -25,6 +25,7 @@ from incamera.vapix.documents import find_table, find_text, parse_json
 
 # A nonce may have become too old, and then the password may be another one.
 _MOST_LOGINS = 8
+_LONGEST_CODE = 20
 FORM = "application/x-www-form-urlencoded"
 # What param.cgi and pwdgrp.cgi say where they read their arguments from the address alone.
 UNREAD = "must be specified"
@@ -145,7 +146,7 @@ class Client:
         if error := find_table(found, "error"):
             raise DeviceError(
                 f"{self.device} cannot {what}: {shorten(find_text(error, 'message')) or 'it gives no reason'} "
-                f"(error {error.get('code', 'without a number')})"
+                f"(error {_error_code(error)})"
             )
         return found
 
@@ -251,6 +252,13 @@ class Client:
             f"{self.device} does not accept the password of {self.user}",
             hint="it must be an administrator's account of the camera; `incamera device add` can name another one",
         )
+
+
+def _error_code(error: Mapping[str, Any]) -> str:
+    """Return the number of an *error* in words: a camera may send anything in its place."""
+    code = error.get("code")
+    is_number = isinstance(code, int | str) and not isinstance(code, bool)
+    return shorten(str(code), _LONGEST_CODE) if is_number and code != "" else "without a number"
 
 
 def shorten(text: str, most: int = 300) -> str:

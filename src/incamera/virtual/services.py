@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ Value = bool | int | float | str
 _PART = re.compile(r"[\w.\-]+")
 _KEY = re.compile(r"(?:(tns1|tnsaxis):)?([\w.\-]+)")
 _PARAMETER = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
+# Files are written by any program of the camera. 18 digits: microseconds until the year 33658.
+_TIME = re.compile(r"[0-9]{1,18}")
+_TOPIC_PART = re.compile(r"topic([0-9]{1,3})")
 _LETTERS = {bool: "b", int: "i", float: "d", str: "s"}
 _NAME_SPACES = ("tns1", "tnsaxis")
 
@@ -46,7 +50,7 @@ def parse_event(line: str) -> Event | None:
     """Return the event of a line of the log or of a declaration; None for another line."""
     time, _, rest = line.rstrip("\n").partition("\t")
     parts = rest.split("\t")
-    if len(parts) < 2 or not time.isdecimal() or parts[1] not in ("state", "pulse"):
+    if len(parts) < 2 or not _TIME.fullmatch(time) or parts[1] not in ("state", "pulse"):
         return None
     topic: list[tuple[int, str, str]] = []
     data: dict[str, Value | None] = {}
@@ -56,8 +60,9 @@ def parse_event(line: str) -> Event | None:
             continue
         key, space, letter, _, value = fields[:5]
         found = _value(letter, value)
-        if key[:5] == "topic" and key[5:].isdecimal() and isinstance(found, str):
-            topic.append((int(key[5:]), space, found))
+        part_of_topic = _TOPIC_PART.fullmatch(key)
+        if part_of_topic and isinstance(found, str):
+            topic.append((int(part_of_topic[1]), space, found))
         else:
             data[_decode(key) if space == "~" else f"{space}:{_decode(key)}"] = found
     return Event(int(time) / 1e6, parts[0], _show(sorted(topic)), parts[1] == "state", data)
@@ -81,7 +86,9 @@ def _value(letter: str, text: str) -> Value | None:
             case "i":
                 return int(text)
             case "d":
-                return float(text)
+                number = float(text)
+                # JSON has neither infinity nor NaN.
+                return number if math.isfinite(number) else None
     except ValueError:
         return None
     return _decode(text)
@@ -133,7 +140,7 @@ def _decode(text: str) -> str:
     def byte(match: re.Match[bytes]) -> bytes:
         return bytes([int(match[1], 16)])
 
-    return re.sub(rb"%([0-9A-Fa-f]{2})", byte, text.encode()).decode("utf-8", "replace")
+    return re.sub(rb"%([0-9A-Fa-f]{2})", byte, text.encode("utf-8", "replace")).decode("utf-8", "replace")
 
 
 def parse_parameters(app: str, text: str) -> list[Parameter]:

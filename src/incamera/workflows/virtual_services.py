@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,36 +33,57 @@ if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 _POLL_SECONDS = 0.25
+_SIZE = re.compile(rb"[0-9]{1,15}")
+# Every program of the camera may write to these folders, and so every account there: nothing is read or written through
+# a link, and a name is taken from the name of a file alone.
 # A declaration's file has the name of its process; those of the camera itself have not.
 _DECLARED = Script(
     "declared",
     """
-cd "$1/declared" 2>/dev/null || exit 0
+[ ! -L "$1/declared" ] && cd "$1/declared" 2>/dev/null || exit 0
 for file in *; do
+    [ -f "$file" ] && [ ! -L "$file" ] || continue
     case $file in camera*) ;; *) [ -d "/proc/${file%%.*}" ] || continue ;; esac
-    cat "$file" 2>/dev/null || :
+    cat "./$file" 2>/dev/null || :
 done
 """,
 )
 # $2: how many bytes of the log were read already.
-_LOG = Script("log", '[ -e "$1/log" ] || exit 0; wc -c <"$1/log"; tail -c "+$(($2 + 1))" "$1/log"')
-# $2: the file of the state, or nothing.
+_LOG = Script("log", '[ -f "$1/log" ] && [ ! -L "$1/log" ] || exit 0; wc -c <"$1/log"; tail -c "+$(($2 + 1))" "$1/log"')
+# $2: the file of the state, or nothing. With `set -C`, the new file must be new.
 _SEND = Script(
     "send",
     """
-mkdir -p "$1/declared" && chmod 777 "$1" "$1/declared" || exit
-cat >"$1/declared/.new$$" && cat "$1/declared/.new$$" >>"$1/log" || exit
-if [ -n "$2" ]; then mv "$1/declared/.new$$" "$1/declared/$2"; else rm "$1/declared/.new$$"; fi
+refuse() { echo "$1 is not what events are written to" >&2; exit 1; }
+require_folder() { mkdir "$1" 2>/dev/null || [ -d "$1" ] && [ ! -L "$1" ] || refuse "$1"; }
+require_file() { [ ! -L "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; } || refuse "$1"; }
+umask 0
+require_folder "$1"; require_folder "$1/declared"
+new=$1/declared/.new$$ state=${2:+$1/declared/$2}
+require_file "$1/log"; require_file "$state"
+set -C
+cat >"$new" && cat "$new" >>"$1/log" || exit
+if [ "$state" ]; then mv "$new" "$state"; else rm "$new"; fi
 """,
 )
+# Lines of a file begin with a space.
 _PARAMS = Script(
     "params",
     """
-cd "$1" 2>/dev/null || exit 0
-for file in *; do if [ -f "$file" ]; then echo "== $file"; cat "$file"; fi; done
+[ ! -L "$1" ] && cd "$1" 2>/dev/null || exit 0
+for file in *; do
+    case $file in *[!A-Za-z0-9_.-]*) continue ;; esac
+    if [ -f "$file" ] && [ ! -L "$file" ]; then echo "== $file"; sed "s/^/ /" "./$file"; echo; fi
+done
 """,
 )
-_SET = Script("set", 'cat >"$1/.new$$" && sync && mv "$1/.new$$" "$1/$2"')
+_SET = Script(
+    "set",
+    """
+[ -f "$1/$2" ] && [ ! -L "$1/$2" ] || { echo "$2 is no file of parameters" >&2; exit 1; }
+set -C; cat >"$1/.new$$" && sync && mv "$1/.new$$" "$1/$2"
+""",
+)
 
 
 @contextmanager
@@ -106,16 +128,17 @@ def follow_events(session: Session) -> Iterator[Event]:
         if size < seen:  # a new log was begun
             seen = 0
             continue
-        whole, newline, _ = text.rpartition("\n")
-        seen += len((whole + newline).encode("utf-8", "surrogateescape"))
-        yield from (event for event in map(parse_event, whole.splitlines()) if event)
+        whole, newline, _ = text.rpartition(b"\n")
+        seen += len(whole + newline)
+        lines = whole.decode("utf-8", "replace").split("\n")
+        yield from (event for event in map(parse_event, lines) if event)
         time.sleep(_POLL_SECONDS)
 
 
-def _read_log(session: Session, seen: int) -> tuple[int, str]:
+def _read_log(session: Session, seen: int) -> tuple[int, bytes]:
     result = session.run(_LOG.program(EVENTS_FOLDER, str(seen)))
-    size, _, text = result.stdout.decode("utf-8", "surrogateescape").partition("\n")
-    return int(size) if size.strip().isdecimal() else 0, text
+    size, _, text = result.stdout.partition(b"\n")
+    return int(size) if _SIZE.fullmatch(size.strip()) else 0, text
 
 
 def send_event(session: Session, topic: str, data: Mapping[str, Value], *, is_state: bool) -> Event:
@@ -129,13 +152,18 @@ def send_event(session: Session, topic: str, data: Mapping[str, Value], *, is_st
 
 def read_parameters(session: Session) -> list[Parameter]:
     """Return the parameters of all apps."""
+    return parse_all_parameters(_run(session, _PARAMS, PARAMETERS_FOLDER))
+
+
+def parse_all_parameters(text: str) -> list[Parameter]:
+    """Return the parameters in what `_PARAMS` prints."""
     found: list[Parameter] = []
     app = ""
-    for line in _run(session, _PARAMS, PARAMETERS_FOLDER).splitlines():
+    for line in text.split("\n"):
         if line.startswith("== "):
             app = line[3:]
         else:
-            found += parse_parameters(app, line)
+            found += parse_parameters(app, line[1:])
     return found
 
 

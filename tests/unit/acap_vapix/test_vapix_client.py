@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import socket
@@ -199,6 +200,90 @@ def test_error_of_the_camera_is_told(
         use()
     assert isinstance(caught.value, acap.VapixFailed)
     assert caught.value.code == code
+
+
+class Answers:
+    """A server that answers each request with *text*, whatever that is."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text, self.requests = text, list[bytes]()
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        self.url = f"http://root:x@127.0.0.1:{self.port}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                self.requests.append(connection.recv(65536))
+                connection.sendall(self.text)
+
+
+@pytest.fixture
+def answers() -> Iterator[Callable[[bytes], Answers]]:
+    started: list[Answers] = []
+
+    def start(text: bytes) -> Answers:
+        started.append(Answers(text))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.server.shutdown(socket.SHUT_RDWR)
+        one.server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
+DENIED = b"HTTP/1.1 401 x\r\nConnection: close\r\nWWW-Authenticate: Digest "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 " + b"x" * 100_000,
+        OK + b"Content-Length: 99\r\n\r\ncut off",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"\r\n" + b"[" * 100_000,
+        OK + b'\r\n{"error": {"code": Infinity}}',
+        OK + b"\r\n[1]",
+        DENIED + b'algorithm="ROT13", realm=a, nonce="b"\r\n\r\n',
+        DENIED + b"nothing\r\n\r\n",
+    ],
+    ids=["nothing", "no-http", "endless", "cut", "chunk", "deep", "infinite", "list", "algorithm", "no-challenge"],
+)
+def test_answer_that_is_none_is_an_error_of_vapix(
+    answers: Callable[[bytes], Answers], monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.setenv("ACAP_VAPIX", answers(text).url)
+    with pytest.raises((acap.VapixFailed, acap.VapixDenied)):
+        acap.vapix.call("basicdeviceinfo.cgi", "getAll")
+
+
+def test_answer_without_end_is_an_error_of_vapix(
+    answers: Callable[[bytes], Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vapix, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setenv("ACAP_VAPIX", answers(OK + b"\r\n" + bytes(2 << 20)).url)
+    with pytest.raises(acap.VapixFailed, match="more than 1 MB"):
+        acap.vapix.request("x.cgi")
+
+
+def test_login_is_not_sent_on_to_another_server(
+    answers: Callable[[bytes], Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = answers(OK + b"\r\nstolen")
+    where = f"Location: http://127.0.0.1:{other.port}"
+    camera = answers(f"HTTP/1.1 302 Found\r\nConnection: close\r\n{where}\r\n\r\n".encode())
+    monkeypatch.setenv("ACAP_VAPIX", camera.url)
+    with pytest.raises(acap.VapixFailed, match="HTTP 302"):
+        acap.vapix.request("x.cgi")
+    assert other.requests == []
 
 
 @pytest.mark.parametrize("url", ["camera", "ftp://x", "http://"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.agent.agent_process import plain_environment
 
+import incamera
 from incamera.device.probe import _PROBE, parse_sections
 from incamera.guard.program import _CALL, _FIND
 from incamera.runtime.launcher import require_launcher
@@ -372,6 +374,27 @@ def test_socket_of_ours_is_listed_and_connected_to(camera: Camera) -> None:
 
 
 # The scripts that run before the guard is there
+
+SCRIPTS = {
+    "find-guard": "below",
+    "call-guard": "below",
+    "probe": "below",
+    "put": "below",
+    "get": "reads what its caller names",
+    "addresses": "touches no file",
+    **dict.fromkeys(("declared", "log", "send", "params", "set"), "virtual/test_services.py"),
+}
+"""Each script of the shell that runs in a camera, and where planted links are tried with it."""
+
+
+def test_walk_has_all_scripts() -> None:
+    found = [
+        name
+        for path in Path(incamera.__file__).parent.rglob("*.py")
+        for name in re.findall(r'\bScript\(\s*"([\w-]+)"', path.read_text("utf-8"))
+    ]
+    assert sorted(found) == sorted(SCRIPTS)
+
 
 GUARD = "/tmp/incamera/.guard/incamera-guard-2"
 

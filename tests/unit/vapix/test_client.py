@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,29 @@ def test_status_becomes_a_sentence(
         list_applications(make_client(camera, certificate))
     assert len(camera.requests) == 1  # no redirection is followed
     assert found.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        (2002, r"\(error 2002\)"),
+        ("2002", r"\(error 2002\)"),
+        (None, "without a number"),
+        ([1] * 900_000, "without a number"),
+        ({"x": "y" * 900_000}, "without a number"),
+        ("9" * 900_000, r"\(error 9{20}…\)"),
+        (True, "without a number"),
+    ],
+    ids=["number", "text", "nothing", "list", "object", "long", "bool"],
+)
+def test_error_in_an_answer_becomes_a_short_sentence(
+    camera: FakeCamera, certificate: Path, code: object, shown: str
+) -> None:
+    answer = json.dumps({"error": {"code": code, "message": "m" * 900_000}}).encode()
+    camera.pages["/axis-cgi/basicdeviceinfo.cgi"] = lambda handler: handler.reply(200, answer)
+    with pytest.raises(DeviceError, match=shown) as found:
+        read_device_info(make_client(camera, certificate))
+    assert len(str(found.value)) < 500
 
 
 def test_reading_is_tried_again_when_the_connection_ends_and_changing_is_not(

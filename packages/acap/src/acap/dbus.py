@@ -39,7 +39,7 @@ def call(method: Method, argument: str, *, seconds: float = 10.0) -> str:
             return _ask(connection, 2, method, argument)
     except BusError:
         raise
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, IndexError, struct.error) as error:
         raise BusError(f"D-Bus: {error}") from error
 
 

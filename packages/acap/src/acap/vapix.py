@@ -11,6 +11,7 @@ ACAP_VAPIX names a camera with an account: http://user:password@192.0.2.1.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import threading
@@ -35,6 +36,7 @@ _HINT = (
     "the manifest needs com.axis.HTTPConf1.VAPIXServiceAccounts1.GetCredentials in resources.dbus.requiredMethods; "
     "on a desk, name a camera in ACAP_VAPIX"
 )
+_MOST_BYTES = 64 << 20
 _lock = threading.Lock()
 _account = ""
 
@@ -42,7 +44,7 @@ _account = ""
 def request(path: str, data: bytes | None = None, *, timeout: float = 30.0, content_type: str = "") -> bytes:
     """Return the answer of the camera to a request of *path*, "/axis-cgi/…" or a name there; with *data*, a POST.
 
-    Raises VapixDenied, VapixFailed; the code is that of HTTP.
+    It has 64 MB at most. No redirection is followed. Raises VapixDenied, VapixFailed; the code is that of HTTP.
     """
     desk = os.environ.get("ACAP_VAPIX")
     try:
@@ -82,7 +84,7 @@ def call(path: str, method: str, /, *, version: str = "1.0", **params: Any) -> d
         if error is None:
             return dict(data)
         code, message = int(error.get("code", 0)), str(error.get("message", "unknown error"))
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         raise VapixFailed(f"VAPIX {path}: the camera's answer is no JSON document", domain="vapix") from None
     raise VapixFailed(f"VAPIX {path}, {method}: {message}", code=code, domain="vapix")
 
@@ -112,17 +114,31 @@ def _open(path: str, data: bytes | None, timeout: float, content_type: str, desk
         return _send(asked, timeout)
 
 
+class _NoRedirections(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection: the login would go to another server with it."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def _send(asked: urllib.request.Request, timeout: float) -> bytes:
     """Send a request, past all proxies."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirections)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=timeout) as answer:
-            content: bytes = answer.read()
-            return content
+        with opener.open(asked, timeout=timeout) as answer:
+            content: bytes = answer.read(_MOST_BYTES + 1)
     except urllib.error.HTTPError:
         raise
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise VapixFailed(f"VAPIX {asked.selector}: {reason}", domain="vapix") from error
+    except http.client.HTTPException as error:
+        raise VapixFailed(
+            f"VAPIX {asked.selector}: the answer is no HTTP: {type(error).__name__}", domain="vapix"
+        ) from error
+    if len(content) > _MOST_BYTES:
+        raise VapixFailed(f"VAPIX {asked.selector}: the answer has more than {_MOST_BYTES >> 20} MB", domain="vapix")
+    return content
 
 
 def _basic(account: str) -> str:
@@ -133,12 +149,18 @@ def _answer(asked: urllib.request.Request, challenges: list[str], user: str, pas
     """Return the header that answers the camera's challenge: by digest where it takes that, else basic."""
     for challenge in challenges:
         kind, _, values = challenge.partition(" ")
-        if kind.lower() == "digest":
-            passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-            passwords.add_password(None, asked.full_url, user, password)
-            handler = urllib.request.HTTPDigestAuthHandler(passwords)
+        if kind.lower() != "digest":
+            continue
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        passwords.add_password(None, asked.full_url, user, password)
+        handler = urllib.request.HTTPDigestAuthHandler(passwords)
+        try:
             parsed = urllib.request.parse_keqv_list(urllib.request.parse_http_list(values))
-            return f"Digest {handler.get_authorization(asked, parsed)}"
+            answer = handler.get_authorization(asked, parsed)
+        except ValueError:
+            continue  # an algorithm that Python does not have, or no challenge at all
+        if answer:
+            return f"Digest {answer}"
     return _basic(f"{user}:{password}")
 
 
