@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,19 @@ import pytest
 from tests.integration.terminal import Terminal
 
 from ..waiting import wait_until
-from .cameras import lease_camera
-from .command import Running, command_environment, running
+from .cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, lease_camera, on
+from .command import Run, Running, command_environment, running
 from .places.conftest import other_host
-from .project import write_project
+from .project import add_data, write_project
 
 if TYPE_CHECKING:
+    from incamera.virtual.camera import VirtualCamera
+
     from .line import Line
 
 __all__ = ["other_host"]
 
-pytestmark = pytest.mark.matrix
+pytestmark = [pytest.mark.matrix, on(DEFAULT_PROFILE, OPENSSH_PROFILE)]
 
 OUTAGE_SECONDS = 9
 WELL_SECONDS = 6
@@ -107,3 +110,65 @@ def test_outages_end_no_console_in_the_app(other_host: tuple[Line, dict[str, str
             command.finish()
             assert logs.finish() == 0
         assert "was lost" not in command.text
+
+
+# In a deploy, the network fails when so many bytes are sent: far from the end, since random data cannot be packed.
+FIRST_BYTES, MORE_BYTES, DATA_FILES = 1_500_000, 1_500_000, 16
+
+
+def deployed(incamera: Run, project: Path, alice: dict[str, str]) -> str:
+    """Deploy a bundle that prints "one", edit it, add what takes time to send, and return the bundle's folder."""
+    done = incamera("deploy", "--json", "-C", project, "--device", "far", env=alice)
+    assert done.code == 0, done.err
+    (project / "app.py").write_text("print('two')\n")
+    add_data(project, files=DATA_FILES)
+    assert incamera("build", "-C", project, "--target", "armv7hf").code == 0
+    return str(json.loads(done.out)["destination"])
+
+
+def await_sent(line: Line, sent: int, command: Running) -> None:
+    wait_until(lambda: line.sent > sent or command.process.poll() is not None, lambda: command.text)
+    assert command.process.poll() is None, f"the deploy ended before that was sent: {command.text}"
+
+
+def test_outages_end_no_deploy(
+    other_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
+) -> None:
+    line, alice = other_host
+    project = write_project(tmp_path / "large", app="print('one')\n", name="large")
+    deployed(incamera, project, alice)
+    sent = line.sent
+    with running("run", "-C", project, "--device", "far", env=command_environment(alice)) as command:
+        for number in range(2):
+            await_sent(line, sent + FIRST_BYTES + number * MORE_BYTES, command)
+            line.pause()
+            time.sleep(OUTAGE_SECONDS)
+            line.resume()
+        assert command.finish() == 0, command.text
+    assert command.out == b"two\n"
+    assert "was lost" not in command.text
+
+
+def test_loss_in_a_deploy_leaves_the_earlier_bundle_and_the_next_deploy_sends_the_rest(
+    other_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
+) -> None:
+    line, alice = other_host
+    project = write_project(tmp_path / "large", app="print('one')\n", name="large")
+    before = deployed(incamera, project, alice)
+    folder = before.rpartition("/")[0]
+    sent = line.sent
+    with running("deploy", "-C", project, "--device", "far", env=command_environment(alice)) as command:
+        await_sent(line, sent + FIRST_BYTES, command)
+        assert lose(line, command) < REPORTED_SECONDS
+        assert command.finish() == 4
+        assert "hint:" in command.text
+    # What came is kept under another name, and the bundle that was deployed before still runs.
+    assert inside(camera, f"basename $(readlink {folder}/current)").strip() == before.rpartition("/")[2]
+    assert len(inside(camera, f"ls {folder}").split()) == 3
+    # The camera has not noticed the loss: its guard still waits for the rest.
+    done = incamera("deploy", "--json", "-C", project, "--device", camera.name)
+    assert done.code == 0, done.err
+    assert 0 < json.loads(done.out)["files_sent"] < DATA_FILES
+    ran = incamera("run", "-q", "-C", project, "--device", camera.name)
+    assert (ran.code, ran.out) == (0, "two\n"), ran.err
+    assert "partial" not in inside(camera, f"ls {folder}")
