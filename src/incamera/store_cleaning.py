@@ -17,8 +17,14 @@ from incamera.disk import process_exists, remove_tree, unfinished_by
 _STALE_AFTER_SECONDS = 24 * 3600
 # Where `write_atomic` writes. The caches of tools have files of their own.
 _WRITTEN = (
-    *("caches/audits", "caches/build-requires", "caches/debian-indexes", "caches/debian-rejected", "caches/devices"),
-    *("caches/guards", "caches/index", "caches/metadata"),
+    *(
+        "caches/audits",
+        "caches/build-requires",
+        "caches/debian-indexes",
+        "caches/debian-rejected",
+        "caches/debian-releases",
+    ),
+    *("caches/devices", "caches/guards", "caches/index", "caches/metadata"),
     *("devices", "releases", "sdks", "shares", "virtual"),
 )
 _LOCKS_SECONDS = 30 * 24 * 3600

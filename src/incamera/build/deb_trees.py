@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from incamera.debian.closure import load_closure_rules, resolve_closure
 from incamera.debian.fetch import fetch_debs
 from incamera.debian.index import load_indexes
+from incamera.debian.kept_release import MAX_AGE_SECONDS, Releases, forget_releases
 from incamera.debian.rejected import forget_rejected
 from incamera.debian.unpack import unpack_deb
 from incamera.targets.suite import Suite, require_suite
@@ -20,7 +21,6 @@ from incamera.targets.suite import Suite, require_suite
 if TYPE_CHECKING:
     from incamera.context import Context, Step
     from incamera.debian.index import Deb, PackageIndex
-    from incamera.debian.release import Release
     from incamera.targets.packages import DebSet
 
 # Increase it when trees made from the same packages change.
@@ -31,7 +31,7 @@ _DOCUMENTATION = tuple(f"usr/share/{name}/" for name in ("bug", "doc", "info", "
 
 _index_lock = Lock()
 _indexes: dict[tuple[str, str, str], PackageIndex] = {}
-_releases: dict[str, Release] = {}
+_releases = Releases(MAX_AGE_SECONDS)
 
 
 def load_index(context: Context, suite: Suite, architecture: str) -> PackageIndex:
@@ -45,7 +45,8 @@ def load_index(context: Context, suite: Suite, architecture: str) -> PackageInde
 
 
 def ask_mirrors_again(context: Context) -> None:
-    """Let `load_index` fetch the indexes that it has rejected before, too."""
+    """Let `load_index` ask for the newest release files, and fetch the indexes that it has rejected before, too."""
+    forget_releases(context.store)
     forget_rejected(context.store)
 
 

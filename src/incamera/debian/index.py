@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from incamera.archives import BadArchive, unpack_bytes
+from incamera.debian.kept_release import Releases, find_release, keep_release
 from incamera.debian.rejected import is_rejected, is_updating, remember_rejected
 from incamera.debian.relation import Relation, parse_relations
-from incamera.debian.release import IndexFile, Release, fetch_release
+from incamera.debian.release import IndexFile, Release, check_release, fetch_release
 from incamera.debian.rollback import refuse_older
 from incamera.debian.stanza import parse_size, parse_stanza
 from incamera.debian.stanzas import Stanzas, open_stanzas, scan_stanzas
@@ -30,6 +32,8 @@ from incamera.names import closest
 from incamera.waiting import await_result
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.debian.mirror import Mirror
     from incamera.store import Store
     from incamera.targets.suite import Suite
@@ -159,13 +163,14 @@ def load_indexes(
     http: Http,
     store: Store,
     *,
-    releases: dict[str, Release] | None = None,
+    releases: Releases | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> PackageIndex:
     """Return the index of *suite* with its security archive, for *architecture* (Debian's name for it).
 
-    The release files are fetched unless they are in *releases*, by URL and rules; those that were fetched are put
-    there. The indexes are fetched only when they have changed. When the mirror has no usable
+    The release files are fetched unless they are in *releases*; those that were fetched are put there. One that an
+    earlier process has fetched is used while it is young enough and the store has the index that it names. The indexes
+    are fetched only when they have changed. When the mirror has no usable
     index of the security archive, the result has main only, and a warning: some mirrors lack architectures there.
     *pause* is called with the seconds to wait before another attempt. Raises FetchError, or IntegrityError for a wrong
     signature or hash.
@@ -175,7 +180,7 @@ def load_indexes(
         mirror=mirror,
         http=http,
         store=store,
-        releases={} if releases is None else releases,
+        releases=releases or Releases(),
         pause=pause,
     )
     warnings = []
@@ -216,15 +221,24 @@ class _IndexLoader:
     mirror: Mirror
     http: Http
     store: Store
-    releases: dict[str, Release]
+    releases: Releases
     pause: Callable[[float], None]
+
+    @property
+    def _cache(self) -> Path:
+        """The folder with the indexes in a form that is fast to open."""
+        return self.store.root / "caches" / "debian-indexes"
 
     def load(self, archive: str, suite: str) -> Stanzas:
         """Return the index of *suite* in *archive* ("main" or "security")."""
         base = self.mirror.base(archive)
         key = f"{base}/{suite} {self.mirror.allow_expired}"
         for seconds in (*_PAUSES_SECONDS, None):
-            release = self.releases.pop(key, None) or self._fetch_release(base, suite)
+            release = (
+                self.releases.fetched.pop(key, None)
+                or self._kept_release(base, suite)
+                or self._fetch_release(base, suite)
+            )
             path = _choose_index(release, self.architecture)
             if path is None:
                 listed = (name.split("/")[1] for name in release.files if "/binary-" in name)
@@ -232,14 +246,14 @@ class _IndexLoader:
                 raise _NoIndex(f"{suite} has no packages for {self.architecture}", hint="it has " + ", ".join(known))
             try:
                 stanzas = open_stanzas(
-                    self.store.root / "caches" / "debian-indexes",
+                    self._cache,
                     release.files[path].sha256,
                     partial(self._text, base, suite, path, release),
                 )
-                self.releases[key] = release
+                self.releases.fetched[key] = release
                 return stanzas
             except _Rejected as error:
-                self.releases[key] = release
+                self.releases.fetched[key] = release
                 raise _NoIndex(
                     f"the mirror {base} is still inconsistent. `incamera lock --upgrade` asks it again"
                 ) from error
@@ -262,7 +276,23 @@ class _IndexLoader:
         release = fetch_release(base, suite, self.http, allow_expired=self.mirror.allow_expired)
         if not self.mirror.allow_expired:
             refuse_older(release, base, suite, self.store)
+            if self.releases.max_age:
+                keep_release(self.store, base, suite, release)
         return release
+
+    def _kept_release(self, base: str, suite: str) -> Release | None:
+        """Return the release file that was fetched a moment ago, where nothing else need be fetched from the mirror."""
+        release = find_release(self.store, base, suite, max_age=self.releases.max_age)
+        path = _choose_index(release, self.architecture) if release else None
+        if release is None or path is None:
+            return None
+        try:
+            check_release(release, suite, name=base, allow_expired=self.mirror.allow_expired, now=datetime.now(UTC))
+        except IntegrityError:
+            return None
+        sha256 = release.files[path].sha256
+        has_index = (self._cache / sha256).exists() or self.store.find_blob(sha256) is not None
+        return release if has_index or is_rejected(self.store, base, sha256) else None
 
     def _text(self, base: str, suite: str, path: str, release: Release) -> bytes:
         """Return the decompressed index *path* of *suite*."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.debian.index import PackageIndex, load_indexes
+from incamera.debian.kept_release import Releases, forget_releases
 from incamera.debian.rejected import forget_rejected
 from incamera.errors import FetchError, IntegrityError
 from incamera.store import Store
@@ -375,3 +377,94 @@ def test_an_index_with_incomplete_stanzas_can_be_scanned(text: bytes) -> None:
     index = PackageIndex({"main": text})
     assert len(index) == text.count(b"Package: ")
     assert index.providers("x") == []
+
+
+def asked(archive: Archive) -> int:
+    return sum(path.endswith("/InRelease") for path in archive.web.requests)
+
+
+def load_again(archive: Archive, http: Http, store: Store, max_age: float = 600) -> PackageIndex:
+    """As another process does: what it fetches itself is not known yet."""
+    return load_indexes(
+        archive.suite,
+        archive.architecture,
+        archive.mirror,
+        http,
+        store,
+        releases=Releases(max_age),
+        pause=lambda _: None,
+    )
+
+
+def test_a_release_file_is_asked_for_once_in_some_minutes(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    load_again(archive, http, store)
+    before = asked(archive)
+    assert before == 2  # main and security
+    archive.age(seconds=-1)
+    archive.add("a", "2")
+    archive.publish()
+    assert [deb.version for deb in load_again(archive, http, store).find("a")] == ["1"]
+    assert asked(archive) == before
+    forget_releases(store)
+    assert load_again(archive, http, store).find("a")[0].version == "2"
+    assert asked(archive) == before + 2
+
+
+def test_a_kept_release_file_is_not_used_when_it_is_old_or_damaged_or_its_index_is_gone(
+    archive: Archive, http: Http, store: Store
+) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    load_again(archive, http, store)
+    files = sorted((store.root / "caches/debian-releases").iterdir())
+    whole = {file: file.read_text() for file in files}
+
+    def is_asked() -> bool:
+        before = asked(archive)
+        assert len(load_again(archive, http, store)) == 1
+        return asked(archive) == before + 2
+
+    assert not is_asked()
+    for old, new in (
+        ('"asked": ', '"asked": 1'),  # after now
+        ('"asked": 1', '"asked": 0'),
+        ('"date": "', '"date": "9'),
+        ("+00:00", ""),
+        ('"codename": "', '"codename": "x'),
+        ('"main/binary-', '"other/binary-'),
+        ("[", "{"),
+    ):
+        for file, text in whole.items():
+            assert old in text
+            file.write_text(text.replace(old, new))
+        assert is_asked(), (old, new)
+        assert not is_asked()
+    for folder in ("caches/debian-indexes", "blobs"):
+        for file in (store.root / folder).rglob("*"):
+            if file.is_file():
+                file.unlink()
+    assert is_asked()
+
+
+def test_a_release_file_that_is_expired_by_now_is_asked_for_again(archive: Archive, http: Http, store: Store) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    load_again(archive, http, store)
+    for file in (store.root / "caches/debian-releases").iterdir():
+        file.write_text(re.sub(r'"valid-until": [^,]*', '"valid-until": "2020-01-01T00:00:00+00:00"', file.read_text()))
+    before = asked(archive)
+    load_again(archive, http, store)
+    assert asked(archive) == before + 2
+
+
+def test_a_release_file_taken_from_a_snapshot_of_the_past_is_not_kept(
+    archive: Archive, http: Http, store: Store
+) -> None:
+    archive.add("a", "1")
+    archive.publish()
+    past = replace(archive.mirror, allow_expired=True)
+    for _ in range(2):
+        load_indexes(archive.suite, archive.architecture, past, http, store, releases=Releases(600))
+    assert asked(archive) == 4
