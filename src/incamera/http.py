@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
-
-import urllib3
-from urllib3 import exceptions as urllib3_errors
 
 from incamera.archives import BadArchive, unpack_bytes
 from incamera.errors import FetchError, IntegrityError
 from incamera.http_auth import Login, answer_challenges
-from incamera.proxies import basic_auth, find_proxy, proxy_headers, proxy_hint, without_login
+from incamera.http_faults import Fault, TransferError
+from incamera.proxies import basic_auth, find_proxy, proxy_hint, without_login
 from incamera.units import format_count
+
+if TYPE_CHECKING:
+    import urllib3
+
+    from incamera.http_requests import Requests
 
 _ATTEMPTS = 4
 _CHUNK = 256 * 1024
@@ -117,7 +119,7 @@ class Http:
         self._environment = os.environ if environment is None else environment
         self._timeout = timeout
         self._pause = pause
-        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._made: Requests | None = None
         self._logins: dict[tuple[str, str], str] = {}
         self._active: set[urllib3.BaseHTTPResponse] = set()
         self._lock = threading.Lock()
@@ -168,10 +170,9 @@ class Http:
     def _call(self, url: str, query: Mapping[str, str], login: Login) -> Response:
         target = f"{url}?{urlencode(query, quote_via=quote)}" if query else url
         uri = target.removeprefix(f"{urlsplit(url).scheme}://{urlsplit(url).netloc}")
-        pool = self._pool(url)
         try:
             headers = self._headers(url, None)
-            response = pool.request("GET", target, headers=headers, redirect=False, preload_content=False)
+            response = self._requests.get(target, headers, proxy=self._proxy(url))
             if response.status == 401:
                 response.close()
                 challenges = response.headers.getlist("WWW-Authenticate")
@@ -179,16 +180,16 @@ class Http:
                 authorization = answer_challenges(challenges, login, method="GET", uri=uri, encrypted=encrypted)
                 if authorization is not None:
                     headers["Authorization"] = authorization
-                    response = pool.request("GET", target, headers=headers, redirect=False, preload_content=False)
+                    response = self._requests.get(target, headers, proxy=self._proxy(url))
                 else:
                     return Response(response.status, url, response.headers, b"")
             with closing(response):
-                body = response.read(_CALL_BYTES + 1, decode_content=False)
+                body = self._requests.read(response, _CALL_BYTES + 1)
             if len(body) > _CALL_BYTES:
                 raise Unreachable(f"the answer of {url} is longer than {_CALL_BYTES} bytes")
             return Response(response.status, url, response.headers, body)
-        except urllib3_errors.HTTPError as error:
-            raise Unreachable(f"cannot reach {url}{self._route(url)}: {_reason(error)}") from None
+        except TransferError as error:
+            raise Unreachable(f"cannot reach {url}{self._route(url)}: {error}") from None
 
     def get_range(self, url: str, first: int, size: int) -> Range:
         """Return *size* bytes of a file from byte *first* on, or its last *size* bytes when *first* is negative.
@@ -263,7 +264,7 @@ class Http:
                 if progress is not None:
                     progress(-first)
             if response.status != 200:
-                raise _TemporaryError("the server sends another range than was requested")
+                raise TransferError("the server sends another range than was requested")
 
         self._transfer(url, sink, size=size, progress=progress, headers=sent, accepted=(200, 206, 416), start=start)
 
@@ -297,7 +298,7 @@ class Http:
             attempt += 1
             try:
                 return transfer(url)
-            except (urllib3_errors.HTTPError, _TemporaryError) as error:
+            except TransferError as error:
                 if keep:
                     sink.write(b"")  # which raises where all downloads are to stop
                     if sink.size - before >= _WORTH_RESUMING:
@@ -306,9 +307,9 @@ class Http:
                     if progress is not None and sink.size:
                         progress(-sink.size)
                     sink.restart()
-                if attempt == _ATTEMPTS or self._stopped or _is_hopeless(error):
+                if attempt == _ATTEMPTS or self._stopped or error.fault.is_hopeless:
                     raise Unreachable(
-                        f"cannot fetch {url}{self._route(url)}: {_reason(error)}", hint=self._hint(url, error)
+                        f"cannot fetch {url}{self._route(url)}: {error}", hint=self._hint(url, error.fault)
                     ) from error
                 time.sleep(self._pause * 3 ** (attempt - 1))
 
@@ -347,11 +348,11 @@ class Http:
         complete = False
         try:
             if self._stopped:
-                raise _TemporaryError("it was cancelled")
+                raise TransferError("it was cancelled")
             if response.status == 404:
                 raise NotFound(f"{url} does not exist")
             if response.status in (408, 425, 429) or response.status >= 500:
-                raise _TemporaryError(f"the server answers {response.status}")
+                raise TransferError(f"the server answers {response.status}")
             if accepted == (206,) and response.status in (200, 416, 501):
                 raise RangeNotSupported(f"{url}: the server does not support range requests")
             if response.status == 401:
@@ -377,7 +378,7 @@ class Http:
                 long = format_count(sink.size + int(length), "byte")
                 raise IntegrityError(f"{url} is {long} long, but must have {size}", hint=_CHANGED_FILE)
             # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.
-            for chunk in _read_body(response):
+            for chunk in self._requests.stream(response, _CHUNK):
                 if size is not None and sink.size + len(chunk) > size:
                     most = format_count(size, "byte")
                     raise IntegrityError(f"{url} is longer than the {most} that it must have", hint=_CHANGED_FILE)
@@ -385,7 +386,7 @@ class Http:
                 if progress is not None:
                     progress(len(chunk))
             if size is not None and sink.size < size:
-                raise _TemporaryError(f"only {sink.size} of {format_count(size, 'byte')} arrived")
+                raise TransferError(f"only {sink.size} of {format_count(size, 'byte')} arrived")
             complete = True
             return response, last
         finally:
@@ -405,13 +406,12 @@ class Http:
         first = url
         for _ in range(_REDIRECTIONS + 1):
             try:
-                response = self._pool(url).request(
-                    "GET", url, preload_content=False, headers=self._headers(url, headers), redirect=False
-                )
-            except urllib3_errors.HTTPError as error:
+                response = self._requests.get(url, self._headers(url, headers), proxy=self._proxy(url))
+            except TransferError as error:
                 if url == first:
                     raise
-                raise _TemporaryError(f"it redirects to {_shown(url)}{self._route(url)}: {_reason(error)}") from error
+                reason = f"it redirects to {_shown(url)}{self._route(url)}: {error}"
+                raise TransferError(reason, error.fault) from error
             location = response.get_redirect_location()
             if not location:
                 return response, url
@@ -448,11 +448,10 @@ class Http:
     def _proxy_hint(self, url: str) -> str | None:
         return proxy_hint(self._environment, urlsplit(url).scheme) if self._proxy(url) else None
 
-    def _hint(self, url: str, error: Exception) -> str:
-        cause = _cause(error)
-        if isinstance(cause, urllib3_errors.LocationValueError):
+    def _hint(self, url: str, fault: Fault) -> str:
+        if fault is Fault.address:
             return _NO_ADDRESS
-        if isinstance(cause, urllib3_errors.SSLError):
+        if fault is Fault.certificate:
             return (
                 f"your clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: if that is wrong, set it. Behind a company's "
                 "proxy, set SSL_CERT_FILE to a file with its certificate authority"
@@ -464,30 +463,14 @@ class Http:
         login = self._logins.get((parts.scheme, parts.netloc))
         return {"User-Agent": "incamera", **({"Authorization": login} if login else {}), **(more or {})}
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        proxy = self._proxy(url)
+    @property
+    def _requests(self) -> Requests:
         with self._lock:
-            if (parts.scheme, proxy) not in self._pools:
-                # `_retry` counts the attempts.
-                retries = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=0)
-                timeout = urllib3.Timeout(connect=min(10, self._timeout), read=self._timeout)
-                # Loading the system's certificates takes 30 ms. Most mirrors are plain http, since their files are
-                # signed.
-                context = _system_certificates() if parts.scheme == "https" else None
-                self._pools[parts.scheme, proxy] = (
-                    urllib3.ProxyManager(
-                        proxy,
-                        maxsize=CONNECTIONS,
-                        retries=retries,
-                        timeout=timeout,
-                        ssl_context=context,
-                        proxy_headers=proxy_headers(proxy),
-                    )
-                    if proxy
-                    else urllib3.PoolManager(maxsize=CONNECTIONS, retries=retries, timeout=timeout, ssl_context=context)
-                )
-            return self._pools[parts.scheme, proxy]
+            if self._made is None:
+                from incamera.http_requests import Requests  # lazy: a lock that finds all in the store asks nobody
+
+                self._made = Requests(connections=CONNECTIONS, timeout=self._timeout)
+            return self._made
 
 
 def _server(url: str) -> tuple[str, str]:
@@ -498,10 +481,6 @@ def _server(url: str) -> tuple[str, str]:
 def _shown(url: str) -> str:
     """Return *url*, to which a server redirects, for a message: its query may be a signature that opens the file."""
     return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
-
-
-class _TemporaryError(Exception):
-    """An error after which another attempt may succeed."""
 
 
 class _Memory:
@@ -524,14 +503,6 @@ class _Memory:
         self.data.clear()
 
 
-def _read_body(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Yield the body of *response* as it is sent. Raises _TemporaryError for a malformed one."""
-    try:
-        yield from response.stream(_CHUNK, decode_content=False)
-    except ValueError as error:  # a chunk of a negative length
-        raise _TemporaryError(f"the server's answer is malformed: {error}") from None
-
-
 def _decode(url: str, body: bytes, encoding: str, limit: int) -> bytes:
     """Return *body* without its Content-Encoding. Raises FetchError when it would be longer than *limit* bytes."""
     if not body or encoding.lower() not in ("gzip", "x-gzip"):
@@ -540,38 +511,3 @@ def _decode(url: str, body: bytes, encoding: str, limit: int) -> bytes:
         return unpack_bytes(body, limit=limit)
     except BadArchive as error:
         raise FetchError(f"cannot fetch {url}: the response is damaged or too long: {error}") from error
-
-
-def _system_certificates() -> ssl.SSLContext:
-    """Return a context with the system's certificates, or those that SSL_CERT_FILE names, as a company's own."""
-    return ssl.create_default_context()
-
-
-def _is_hopeless(error: Exception) -> bool:
-    """Whether another attempt would fail in the same way."""
-    return isinstance(
-        _cause(error), urllib3_errors.SSLError | urllib3_errors.LocationValueError | urllib3_errors.ResponseError
-    )
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """Return urllib3's error in *error*."""
-    if isinstance(error, _TemporaryError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error.reason if isinstance(error, urllib3_errors.MaxRetryError) else error
-
-
-def _reason(error: BaseException) -> str:
-    """Return the message of the innermost cause: urllib3 wraps it in texts with memory addresses."""
-    while not isinstance(error, _TemporaryError):
-        inner = getattr(error, "reason", None)
-        inner = inner if isinstance(inner, BaseException) else error.__cause__
-        if inner is None:
-            break
-        error = inner
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error, urllib3_errors.ProtocolError) and len(error.args) == 2:
-        return f"the server's answer is malformed: {error.args[1]!r}"
-    text = str(error)
-    return text.rpartition(">: ")[2] or type(error).__name__

@@ -120,7 +120,7 @@ def test_only_proc_starts_processes() -> None:
 
 
 def test_only_http_opens_connections_to_the_web() -> None:
-    for path in everything_but("http"):
+    for path in everything_but("http", "http_requests"):
         assert not imported_modules(path) & {"urllib3", "requests", "httpx"}, path
         assert "urlopen" not in " ".join(calls(path)), path
     for path in everything_but("http_connection"):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.debian.kept_release import forget_releases
 from incamera.errors import FetchError
 from incamera.fetching import Transfer, fetch_all
 from incamera.http import Http, NotFound, Progress
@@ -52,6 +53,7 @@ def _ensure(deb: Deb, mirror: Mirror, http: Http, store: Store, transfer: Transf
         with store.writing_blob(deb.sha256, name=url) as blob:
             http.download(url, transfer.sink(blob), size=deb.size, progress=transfer.progress)
     except NotFound as error:
+        forget_releases(store)  # so that the next lock asks the mirror what it has now
         raise FetchError(
             f"the mirror no longer has {deb}: {error}",
             hint="a newer version has replaced it: choose that with `incamera lock`, "

@@ -217,9 +217,13 @@ def test_a_deb_that_the_mirror_no_longer_has_is_an_error_with_a_hint(
     archive.add("a")
     [deb] = debs_of(archive)
     del archive.web.pages[page(archive, deb)]
+    kept = store.root / "caches/debian-releases/kept.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     with pytest.raises(FetchError, match=r"no longer has a 1\.0") as caught:
         fetch_debs([deb], archive.mirror, http, store)
     assert "incamera lock" in str(caught.value.hint)
+    assert not kept.exists()  # else that lock would choose the same again
 
 
 def test_an_empty_blob_in_the_store_is_fetched_again(archive: Archive, http: Http, store: Store) -> None:
