@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler called cc"),
 ]
 HERE = Path(__file__).parent
-LIBRARIES = ("bbox", "licensekey", "axstorage", "axoverlay2", "axevent", "axparameter")
+LIBRARIES = ("bbox", "licensekey", "axstorage", "axoverlay2", "axevent", "axparameter", "mdb", "datahub")
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1")
 NOT_WITH_SANITIZERS = {"-s", "-fno-sanitize=all", "-O2", "-Wl,--no-undefined"}
 
@@ -50,7 +50,7 @@ def run(name: str, library: Path, folder: Path, *flags: str) -> None:
         (include / header).parent.mkdir(parents=True, exist_ok=True)
         (include / header).write_text(text, "utf-8")
     words = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-I", str(include), "-I", str(build.HERE / "glib"), *flags]
-    libraries = [str(library), *glib(name), "-lm"]
+    libraries = [str(library), *glib(name), "-lm", "-lpthread"]
     subprocess.run(["cc", *words, str(HERE / f"{name}.c"), *libraries, "-o", str(program)], check=True)
     environment = os.environ | {
         "LD_LIBRARY_PATH": str(library.parent),
@@ -58,6 +58,7 @@ def run(name: str, library: Path, folder: Path, *flags: str) -> None:
         "INCAMERA_STORAGE": str(data),
         "INCAMERA_EVENTS": str(data / "events"),
         "INCAMERA_PARAMETERS": str(data),
+        "INCAMERA_MESSAGES": str(data / "messages"),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
     words = [str(program), *map(str, arguments(name, data))]

@@ -92,6 +92,8 @@ IMITATED = {
     "licensekey": Imitated(()),
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
     "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
+    "mdb": Imitated(("-lpthread",)),
+    "datahub": Imitated(("-lpthread",)),
 }
 
 
