@@ -22,8 +22,9 @@ MODULES = {
     "overlay": ("Overlay",),
     "events": ("State", "Pulse", "Subscription", "Event"),
     "parameters": ("Parameters", "Changes"),
+    "messages": ("Subscription", "Message", "Topic"),
     "vapix": (),
-    "testing": ("Scene", "Events", "TestParameters"),
+    "testing": ("Scene", "Events", "Messages", "TestParameters"),
 }
 """Smaller modules, each with a page of its own, and the order of their classes."""
 _FILES = {"parameters": "params"}

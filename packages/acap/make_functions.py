@@ -71,6 +71,25 @@ AXPARAMETER = (
     *("ax_parameter_new", "ax_parameter_add", "ax_parameter_remove", "ax_parameter_set", "ax_parameter_get"),
     *("ax_parameter_list", "ax_parameter_register_callback", "ax_parameter_unregister_callback"),
 )
+MDB = (
+    *("mdb_error_destroy", "mdb_connection_create", "mdb_connection_destroy", "mdb_message_get_payload"),
+    *("mdb_message_get_timestamp", "mdb_subscriber_config_create", "mdb_subscriber_config_destroy"),
+    *("mdb_subscriber_create_async", "mdb_subscriber_destroy"),
+)
+DATAHUB = (
+    *("dh_error_destroy", "dh_error_to_string", "dh_error_get_code", "dh_timestamp_create", "dh_timestamp_destroy"),
+    *("dh_topic_data_create", "dh_topic_data_destroy", "dh_topic_data_set_json_data", "dh_topic_data_get_json_data"),
+    *("dh_topic_get_name", "dh_topic_destroy", "dh_topic_list_get_count", "dh_topic_list_get_name"),
+    *("dh_topic_list_destroy", "dh_subscriber_destroy", "dh_subscriber_set_data_callback", "dh_subscriber_subscribe"),
+    *("dh_filter_create", "dh_filter_destroy", "dh_filter_add_topic_name", "dh_subscribe_options_create"),
+    *("dh_subscribe_options_destroy", "dh_subscribe_options_add_filter", "dh_subscribe_options_set_start_from"),
+    *("dh_subscribe_options_set_enable_data_updates", "dh_subscribe_options_set_enable_instance_updates"),
+    *("dh_topic_sample_get_topic_name", "dh_topic_sample_get_data", "dh_topic_sample_is_historical"),
+    *("dh_writer_destroy", "dh_writer_set_consumer_match_update_callback", "dh_writer_register_production"),
+    *("dh_writer_write_data", "dh_client_create", "dh_client_destroy", "dh_client_set_logging", "dh_client_connect"),
+    *("dh_client_disconnect", "dh_client_get_connection_state", "dh_client_create_topic", "dh_client_get_topic"),
+    *("dh_client_delete_topic", "dh_client_get_topic_list", "dh_client_create_subscriber", "dh_client_create_writer"),
+)
 CALLED = {
     "vdo": VDO,
     "larod": LAROD,
@@ -80,6 +99,8 @@ CALLED = {
     "axoverlay2": AXOVERLAY2,
     "axevent": AXEVENT,
     "axparameter": AXPARAMETER,
+    "mdb": MDB,
+    "datahub": DATAHUB,
 }
 _DECLARATION = re.compile(r"(?P<result>.*?)(?P<name>\w+)\((?P<arguments>.*)\)")
 

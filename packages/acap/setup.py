@@ -6,6 +6,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
+SHARED = ("library.h", "glib.h", "messages.h")
 
 
 def extension(name: str, library: str, libraries: list[str]) -> Extension:
@@ -15,7 +16,12 @@ def extension(name: str, library: str, libraries: list[str]) -> Extension:
         include_dirs=["src/acap"],
         depends=[
             f"src/acap/{part}"
-            for part in ("library.h", "glib.h", *(library + end for end in (".h", "_functions.h", ".pxd")))
+            for part in (
+                "library.h",
+                "glib.h",
+                "messages.h",
+                *(library + end for end in (".h", "_functions.h", ".pxd")),
+            )
             if (HERE / "src/acap" / part).exists()
         ],
         define_macros=[("Py_LIMITED_API", "0x030B0000")],
@@ -33,6 +39,8 @@ MODULES = {
     "_overlay": "axoverlay2",
     "_events": "axevent",
     "_parameters": "axparameter",
+    "_mdb": "mdb",
+    "_datahub": "datahub",
     "_context": "context",
 }
 setup(

@@ -66,3 +66,22 @@ def test_command_line_sends_events_and_sets_parameters(camera: VirtualCamera, in
         assert incamera("virtual", "send-event", port, "port=0", "state=false", *here).code == 0
         assert command.finish() == 0
     assert opened() == []
+
+
+@on(matrix=["axis-os-11-armv7hf", "axis-os-11-aarch64"])
+def test_app_reads_messages(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    done = incamera("run", "--device", camera.name, "--", "messages", cwd=app)
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    boxes = [box for kind, box in lines if kind == "seen"]
+    assert len(boxes) == 3
+    assert all(0 <= box["left"] < box["right"] <= 1 for box in boxes)
+    assert lines[-1][0] == "refused"
+    assert "this camera has the message broker" in lines[-1][1]
+
+
+@on(matrix=["axis-os-10-aarch64"])
+def test_camera_without_messages_is_told(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    done = incamera("run", "--device", camera.name, "--", "messages", cwd=app)
+    assert done.code != 0
+    assert "LibraryMissing: this camera has no messages" in done.err + done.out

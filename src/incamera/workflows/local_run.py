@@ -23,8 +23,9 @@ from incamera.virtual.stand_ins import host_stand_ins
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
-# What acap reads: the source of its frames, the file with its parameters, where its events go, and its name.
-_VIDEO, _PARAMETERS, _EVENTS, _NAME = "ACAP_VIDEO", "ACAP_PARAMETERS", "ACAP_EVENTS", "ACAP_APP_NAME"
+# What acap reads: where its frames come from, its parameters, where its events go, its messages, its name.
+_VIDEO, _PARAMETERS, _EVENTS, _MESSAGES = "ACAP_VIDEO", "ACAP_PARAMETERS", "ACAP_EVENTS", "ACAP_MESSAGES"
+_NAME = "ACAP_APP_NAME"
 _PARAMETERS_HEADER = "# The app's parameters on this computer. When you save a change, the app that runs is told.\n"
 
 
@@ -73,6 +74,7 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
     name, parameters = _of_the_package(project)
     environment.setdefault(_NAME, name)
     environment.setdefault(_EVENTS, "stderr")
+    environment.setdefault(_MESSAGES, "stderr")
     if _PARAMETERS not in environment:
         environment[_PARAMETERS] = str(_write_parameters(project.folder / ".incamera/parameters.toml", parameters))
     if (project.folder / "src").is_dir():

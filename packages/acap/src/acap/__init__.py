@@ -3,7 +3,8 @@
 `acap.video`: frames of its sensors, without a copy. `acap.inference`: neural networks on its accelerators.
 `acap.bbox`: boxes over its video. `acap.overlay`: pictures over its video. `acap.license`: the app's license key.
 `acap.storage`: the SD card and the network share. `acap.events`: events of the app and of the camera.
-`acap.parameters`: the app's parameters. `acap.vapix`: the camera's web interface.
+`acap.parameters`: the app's parameters. `acap.messages`: what the camera's analytics and other apps publish.
+`acap.vapix`: the camera's web interface.
 `acap.testing`: a known camera for the tests of an app.
 `acap.wait`: wait, and run the handlers of events and parameters meanwhile.
 
@@ -16,6 +17,7 @@ from .errors import (
     AfterFork,
     BadDrawing,
     BadEvent,
+    BadMessage,
     BadModel,
     BadParameter,
     DrawingClosed,
@@ -36,6 +38,12 @@ from .errors import (
     LibraryMissing,
     LicenseError,
     LicenseRefused,
+    MessageDenied,
+    MessageError,
+    MessageFailed,
+    MessagesClosed,
+    MessagesDown,
+    MessageTimeout,
     MissingEventKey,
     ModelClosed,
     ModelError,
@@ -48,6 +56,7 @@ from .errors import (
     NoSuchParameter,
     NoSuchPlane,
     NoSuchStorage,
+    NoSuchTopic,
     NoSuchView,
     NotSupported,
     ParameterError,
@@ -66,6 +75,7 @@ from .errors import (
     StorageNotReady,
     StreamClosed,
     TooManyJobs,
+    TopicExists,
     UseAfterFork,
     VapixDenied,
     VapixError,
@@ -84,6 +94,7 @@ if TYPE_CHECKING:
     from . import events as events
     from . import inference as inference
     from . import license as license
+    from . import messages as messages
     from . import overlay as overlay
     from . import storage as storage
     from . import testing as testing
@@ -97,6 +108,7 @@ __all__ = [
     "AfterFork",
     "BadDrawing",
     "BadEvent",
+    "BadMessage",
     "BadModel",
     "BadParameter",
     "DrawingClosed",
@@ -117,6 +129,12 @@ __all__ = [
     "LibraryMissing",
     "LicenseError",
     "LicenseRefused",
+    "MessageDenied",
+    "MessageError",
+    "MessageFailed",
+    "MessageTimeout",
+    "MessagesClosed",
+    "MessagesDown",
     "MissingEventKey",
     "ModelClosed",
     "ModelError",
@@ -129,6 +147,7 @@ __all__ = [
     "NoSuchParameter",
     "NoSuchPlane",
     "NoSuchStorage",
+    "NoSuchTopic",
     "NoSuchView",
     "NotSupported",
     "ParameterError",
@@ -147,6 +166,7 @@ __all__ = [
     "StorageNotReady",
     "StreamClosed",
     "TooManyJobs",
+    "TopicExists",
     "UseAfterFork",
     "VapixDenied",
     "VapixError",
@@ -162,6 +182,7 @@ __all__ = [
     "events",
     "inference",
     "license",
+    "messages",
     "overlay",
     "parameters",
     "storage",
@@ -172,7 +193,7 @@ __all__ = [
 ]
 
 
-_MODULES = ("bbox", "events", "inference", "license", "overlay", "storage", "testing", "vapix", "video")
+_MODULES = ("bbox", "events", "inference", "license", "messages", "overlay", "storage", "testing", "vapix", "video")
 # Objects that are used as modules are, and where they are made.
 _OBJECTS = {"parameters": "params", "wait": "handlers"}
 

@@ -60,6 +60,15 @@ Error
 │   ├── EventClosed       ValueError            an event or a subscription is used after its end
 │   ├── EventTimeout      TimeoutError          the camera did not take the declaration in time
 │   └── EventFailed       OSError               any other error of the camera's events
+├── MessageError
+│   ├── BadMessage        ValueError            a name, a definition or data that no topic can have
+│   ├── NoSuchTopic       LookupError           the camera has no topic of this name
+│   ├── TopicExists       FileExistsError       a topic that is made is there already
+│   ├── MessageDenied     PermissionError       the app may not use the camera's messages, or not this topic
+│   ├── MessagesDown      ConnectionError       the connection to the camera's service is gone
+│   ├── MessageTimeout    TimeoutError          the camera did not answer in time
+│   ├── MessagesClosed    ValueError            a topic or a subscription is used after its end
+│   └── MessageFailed     OSError               any other error of the camera's messages
 ├── VapixError
 │   ├── VapixDenied       PermissionError       the app has no account for VAPIX, or the account may not do that
 │   └── VapixFailed       OSError               any other error of the camera's web interface
@@ -310,6 +319,42 @@ class EventFailed(EventError, OSError):
     """Another error of the camera's events."""
 
 
+class MessageError(Error):
+    """An error of `acap.messages`."""
+
+
+class BadMessage(MessageError, ValueError):
+    """No topic can have this name, definition or data."""
+
+
+class NoSuchTopic(MessageError, LookupError):
+    """The camera has no topic of this name."""
+
+
+class TopicExists(MessageError, FileExistsError):
+    """A topic that is made is there already."""
+
+
+class MessageDenied(MessageError, PermissionError):
+    """The app may not use the camera's messages, or not this topic."""
+
+
+class MessagesDown(MessageError, ConnectionError):
+    """The connection to the camera's service for messages is gone."""
+
+
+class MessageTimeout(MessageError, TimeoutError):
+    """The camera did not answer in time."""
+
+
+class MessagesClosed(MessageError, ValueError):
+    """The topic or the subscription was closed."""
+
+
+class MessageFailed(MessageError, OSError):
+    """Another error of the camera's messages."""
+
+
 class ParameterError(Error):
     """An error of `acap.parameters`."""
 
@@ -451,6 +496,33 @@ def parameter_error(code: int, text: str, doing: str) -> ParameterError:
         _PARAMETER_ADDED: ParameterExists,
     }
     return kinds.get(code, ParameterFailed)(f"cannot {doing}: {text}", code=code, domain="axparameter")
+
+
+# mdb_error_code_t and DHErrorCode, with what to do.
+_BROKER: dict[int, type[MessageError]] = {-1: MessageDenied, -2: MessagesDown, -5: MessageTimeout, -6: BadMessage}
+_HUB: dict[int, type[MessageError]] = {
+    **dict.fromkeys((0, 1, 15, 16, 17), BadMessage),
+    **dict.fromkeys((2, 14), MessagesDown),
+    7: NoSuchTopic,
+    11: MessageDenied,
+    12: TopicExists,
+}
+_HUB_HINT = (
+    'the manifest needs "deviceDataHub": {"enabled": true} among its resources, and an accessControlList for '
+    "topics of other apps"
+)
+_BROKER_HINT = "let the camera choose the app's user: the message broker refuses root, and it decides for each topic"
+
+
+def message_error(code: int, text: str, doing: str, domain: str) -> MessageError:
+    """Return the exception for an error of the library *domain*: *code*, *text*, and what was being done."""
+    kind = (_BROKER if domain == "mdb" else _HUB).get(code, MessageFailed)
+    if kind is MessageFailed and "authoriz" in text.lower():  # its code is in no source
+        kind = MessageDenied
+    hint = ""
+    if kind is MessageDenied or (kind is MessagesDown and domain == "datahub"):
+        hint = _BROKER_HINT if domain == "mdb" else _HUB_HINT
+    return kind(f"cannot {doing}: {text}", hint=hint, code=code, domain=domain)
 
 
 # larod's error codes.

@@ -2,7 +2,7 @@
 
 ACAP_PICTURE: the picture that boxes and overlays are drawn into. ACAP_STORAGE: the folder with SD_DISK.
 ACAP_LICENSES: the folder with APP.key. ACAP_PARAMETERS: the file with the app's parameters. ACAP_EVENTS: the file that
-events are written to, or "stderr".
+events are written to, or "stderr". ACAP_MESSAGES: the file with messages of the camera, or "stderr".
 """
 
 from __future__ import annotations

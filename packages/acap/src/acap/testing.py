@@ -14,6 +14,12 @@
             app.step()
             assert events.sent[-1].data == {"bright": True}
 
+    def test_person_is_counted():
+        with acap.testing.messages() as messages:
+            messages.send("com.axis.scene.frame.v1", {"detections": [{"class": "human"}]})
+            app.step()
+            assert messages.sent == [("acap.app.people", {"count": 1})]
+
 A scene needs PyAV: `pip install 'acap[desk]'`. No camera takes part.
 """
 
@@ -26,10 +32,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import events as _events
+from . import messages as _messages
 from . import params, video
 from .errors import FormatError
 
-__all__ = ["Events", "Scene", "TestParameters", "events", "parameters", "scene"]
+__all__ = ["Events", "Messages", "Scene", "TestParameters", "events", "messages", "parameters", "scene"]
 
 
 def scene(*pictures: Any, framerate: float = 30.0) -> Scene:
@@ -61,6 +68,15 @@ def parameters(**values: str | float) -> TestParameters:
     They are there until the end of the block, in memory. `TestParameters.change` changes one as a user does.
     """
     return TestParameters(values)
+
+
+def messages() -> Messages:
+    """Return a camera with a Data Hub, to be used in a `with` statement.
+
+    What the app writes is in `sent`. `Messages.send` sends messages to the app. Subscriptions and topics that were made
+    before do not take part: make them in the block.
+    """
+    return Messages()
 
 
 class Events:
@@ -97,6 +113,34 @@ class Events:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         _events.replaced = self._before
+
+
+class Messages:
+    """What `messages` returns."""
+
+    sent: list[tuple[str, Any]]
+    """What the app has written, the oldest first: the topic and the data."""
+
+    def __init__(self) -> None:
+        from .desk.messages import Messages as Desk
+
+        self.sent = []
+        self._desk = Desk(lambda topic, data: self.sent.append((topic, data)))
+
+    def send(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Send *data* to the app's subscriptions of *topic*."""
+        import json
+
+        self._desk.publish(topic, json.dumps(data).encode(), told=False)
+
+    def __enter__(self) -> Self:
+        self._before, _messages.replaced = _messages.replaced, self._desk
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _messages.replaced = self._before
 
 
 class TestParameters:

@@ -49,7 +49,21 @@ def serve():
         acap.wait()
 
 
+def read_messages():
+    """Tell where the square of the scene is, and what the app cannot do here."""
+    with acap.messages.subscribe("mdb.com.axis.analytics_scene_description.v0.beta", timeout=60) as subscription:
+        for _ in range(3):
+            [seen] = next(subscription).data["frame"]["observations"]
+            tell("seen", seen["bounding_box"])
+    try:
+        acap.messages.Topic("people")
+    except NotImplementedError as error:
+        tell("refused", str(error))
+
+
 if sys.argv[1:] == ["serve"]:
     serve()
+elif sys.argv[1:] == ["messages"]:
+    read_messages()
 else:
     own_services()

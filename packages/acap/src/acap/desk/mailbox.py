@@ -16,13 +16,17 @@ class Mailbox:
         self._guard = threading.Lock()
         self._items: list[Any] = []
 
-    def put(self, item: Any) -> None:
+    def put(self, item: Any, most: int | None = None) -> int:
+        """Add *item*. Returns how many of the oldest were dropped, so that there are no more than *most*."""
         with self._guard:
             if self.fd < 0:
-                return
+                return 0
             self._items.append(item)
+            dropped = 0 if most is None else max(0, len(self._items) - most)
+            del self._items[:dropped]
             with contextlib.suppress(BlockingIOError):  # it is readable anyway
                 os.write(self._writer, b"\0")
+            return dropped
 
     def take(self) -> list[Any]:
         """Return all items. The file descriptor is then no longer readable."""
