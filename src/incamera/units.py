@@ -12,8 +12,12 @@ _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     r"\U000e0000-\U000e007f]"
 )
-# A word with the spaces before it; words in backquotes, with what sticks to them, are one.
-_WORDS = re.compile(r"\s*(?:[^\s`]*`[^`]*`[^\s`]*|\S+)")
+# What stays in one line: words in backquotes, with what sticks to them, and a number with its unit.
+_CODE = r"[^\s`]*`[^`]*`[^\s`]*"
+_UNIT = r"[kMG]?B(?:/s)?|[kMG]bit(?:/s)?|[um]?s|min|h|seconds?|minutes?|hours?|days?|%|[kM]?Hz|fps"
+_QUANTITY = rf"[^\s`]*\d (?:{_UNIT})(?!\w)[^\s`]*"
+# A word with the spaces before it.
+_WORDS = re.compile(rf"\s*(?:{_CODE}|{_QUANTITY}|\S+)")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # Python alone takes some 8 MB.
@@ -73,11 +77,16 @@ def format_age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+def find_words(text: str) -> list[str]:
+    """Return the words of *text*, each with the spaces before it. Code in backquotes, and `44.7 MB`, are one word."""
+    return _WORDS.findall(text)
+
+
 def wrap_words(text: str, width: int) -> str:
     """Return *text* with line breaks in place of spaces, so that no line has more than *width* characters.
 
     Words stay whole, and so do those within backquotes, which may be commands to copy; such a line may be longer. A
-    line that goes on is indented by two more spaces than its beginning.
+    number and its unit stay together. A line that goes on is indented by two more spaces than its beginning.
     """
     lines = []
     for line in text.split("\n"):
@@ -86,7 +95,7 @@ def wrap_words(text: str, width: int) -> str:
             continue
         start = line[: len(line) - len(line.lstrip(" "))]
         current = ""
-        for word in _WORDS.findall(line):
+        for word in find_words(line):
             if current and len(current) + len(word) > width:
                 lines.append(current)
                 current = f"{start}  {word.lstrip()}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import COMMANDS, add_command
+from incamera.cli.words import OTHER_NAMES
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -50,13 +51,19 @@ _ZSH = (
     "_incamera_any_file() { if [[ $PREFIX == *:* ]]; then _incamera_camera_file; else _files; fi; }",
 )
 # bash splits `:data/x` at the colon, unlike incamera: join it, and offer only what follows the colon.
-_JOINING_COLONS = """
+_BASH_END = """
 _incamera() {
   local line="${COMP_LINE:0:COMP_POINT}" word head
   local -a words
   read -ra words <<< "$line"
   [[ $line == *[[:space:]] ]] && words+=("")
   word="${words[${#words[@]} - 1]}"
+  if ((COMP_CWORD > 1)); then
+    case ${words[1]} in
+OTHER_NAMES
+    esac
+    COMP_WORDS[1]=${words[1]}
+  fi
   if [[ $word == *:* && $COMP_WORDBREAKS == *:* ]]; then
     COMP_WORDS=("${words[@]}")
     COMP_CWORD=$((${#words[@]} - 1))
@@ -69,6 +76,16 @@ _incamera() {
   if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]]; then compopt -o nospace; fi
 }
 complete -o bashdefault -F _incamera incamera"""
+_ZSH_END = """\
+_incamera() {
+  if ((CURRENT > 2)); then
+    case $words[2] in
+OTHER_NAMES
+    esac
+  fi
+  _shtab_incamera "$@"
+}
+"""
 KINDS = tuple(dict.fromkeys(_NAMES.values()))
 
 
@@ -116,8 +133,14 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     # It takes a text for each shell, too, other than its types say.
     script = shtab.complete(parser, shell=arguments.shell, preamble=_preamble())  # type: ignore[arg-type]
     # A sourced file is to define the completion, as `eval` does, and not to complete anything.
-    script = script.replace("[[ $zsh_eval_context[-1] == eval ]]", "[[ $zsh_eval_context[-1] == (eval|file) ]]")
-    console.print(script + (_JOINING_COLONS if arguments.shell == "bash" else ""))
+    if arguments.shell == "bash":
+        script += _BASH_END.replace("OTHER_NAMES", _rename("words[1]"))
+    elif arguments.shell == "zsh":
+        script = script.replace("[[ $zsh_eval_context[-1] == eval ]]", "[[ $zsh_eval_context[-1] == (eval|file) ]]")
+        definitions, opening, end = script.rpartition("\ntypeset -A opt_args\n")
+        own = _ZSH_END.replace("OTHER_NAMES", _rename("words[2]"))
+        script = definitions + own + opening + end.replace("_shtab_incamera", "_incamera")
+    console.print(script)
     return 0
 
 
@@ -130,6 +153,11 @@ def find_kind(command: str, action: argparse.Action) -> str | None:
     if action.type is Path or action.metavar in _PATHS:
         return "files"
     return _NAMES.get(("", action.dest))
+
+
+def _rename(variable: str) -> str:
+    """Return the branches of a shell's `case` that put into *variable* a group's own name for another."""
+    return "\n".join(f"      {other}) {variable}={name} ;;" for other, name in OTHER_NAMES.items())
 
 
 def _mark_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,8 @@ import argparse
 import re
 from collections.abc import Callable, Iterator
 
+from incamera.cli.words import OTHER_NAMES
+
 FindKind = Callable[[str, argparse.Action], str | None]
 """Returns what completes an argument of a command: a kind of names, "files", or None for nothing."""
 
@@ -14,6 +16,9 @@ _OPENING = """\
 function __incamera_at
     set -l words (commandline -opc | string match -v -- '-*')
     set -e words[1]
+    switch "$words[1]"
+OTHER_NAMES
+    end
     set -l exactly no
     if test "$argv[1]" = --exactly
         set exactly yes
@@ -31,7 +36,10 @@ _FILES = " -F"
 
 def fish_script(parser: argparse.ArgumentParser, find_kind: FindKind) -> str:
     """Return the script with which fish completes the command line of *parser*."""
-    return "\n".join([_OPENING, *_complete(parser, "", find_kind)])
+    other_names = "\n".join(
+        f"        case {other}\n            set words[1] {name}" for other, name in OTHER_NAMES.items()
+    )
+    return "\n".join([_OPENING.replace("OTHER_NAMES", other_names), *_complete(parser, "", find_kind)])
 
 
 def _complete(parser: argparse.ArgumentParser, command: str, find_kind: FindKind) -> Iterator[str]:

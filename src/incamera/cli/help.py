@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, parse_arguments
-from incamera.cli.words import GROUPS
+from incamera.cli.words import OTHER_NAMES
 
 if TYPE_CHECKING:
     from incamera.console import Console
@@ -25,7 +25,7 @@ def add_parser(commands: Any) -> None:
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
-    words = [word.removesuffix("s") if word.removesuffix("s") in GROUPS else word for word in arguments.words]
-    words = words[: 2 if words[:1] and words[0] in GROUPS else 1]
+    words = [OTHER_NAMES.get(arguments.words[0], arguments.words[0]), *arguments.words[1:]] if arguments.words else []
+    words = words[: 2 if words[:1] and words[0] in OTHER_NAMES.values() else 1]
     parse_arguments([*words, "--help"])  # it prints the help, or what is wrong, and exits
     return 0

@@ -44,7 +44,7 @@ _HELP_WIDTH = 100
 
 
 class _HelpFormatter(argparse.HelpFormatter):
-    """Break lines between words only: not in a name with hyphens, and not in `quoted code`."""
+    """Break lines between words only: not in a name with hyphens, in `quoted code`, or in `10 s`."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         # argparse makes one for each option; its own way to find the width imports shutil, which is slow to import.
@@ -54,9 +54,11 @@ class _HelpFormatter(argparse.HelpFormatter):
     def _split_lines(self, text: str, width: int) -> list[str]:
         import textwrap  # lazy: start-up; only for help
 
+        from incamera.units import find_words
+
         # textwrap does not break at a no-break space.
-        text = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\N{NO-BREAK SPACE}"), " ".join(text.split()))
-        lines = textwrap.wrap(text, width, break_on_hyphens=False)
+        words = (word.strip().replace(" ", "\N{NO-BREAK SPACE}") for word in find_words(" ".join(text.split())))
+        lines = textwrap.wrap(" ".join(words), width, break_on_hyphens=False)
         return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:

@@ -10,6 +10,8 @@ GROUPS = ("device", "virtual", "share", "store", "sdk")
 _LISTED = ("device", "virtual", "share", "sdk")
 # Its name is a plural already.
 _CONNECTIONS = "connections"
+OTHER_NAMES = {**{f"{group}s": group for group in GROUPS}, _CONNECTIONS.removesuffix("s"): _CONNECTIONS}
+"""What else the groups may be called. The completion understands these names, and does not offer them."""
 
 # How argparse begins this message.
 UNRECOGNIZED = "unrecognized arguments: "

@@ -97,6 +97,11 @@ class Guard:
         return _CALL.program(self.place, self.remote_path, verb, *arguments)
 
 
+def has_guard(session: Session, guard: Guard) -> bool:
+    """Return whether the guard is on the device. Raises ConnectionLost."""
+    return session.run(guard.first_call(Verb.list)).exit_code != ExitCode.no_guard
+
+
 def ensure_guard(session: Session, guard: Guard) -> str:
     """Bring the guard to the device unless it is there. Returns its path. Raises DeviceError, ConnectionLost."""
     return session.call(bring_guard(session.transport, guard))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from incamera.guard.failures import Taken
 from incamera.guard.places import FOLDER
+from incamera.guard.program import has_guard
 from incamera.guard.transfer import erase, look
 from incamera.guard.verbs import deactivate, remove_folder
 from incamera.observe.processes import take_sample
@@ -66,8 +67,13 @@ class Item:
 
 
 def find_items(connection: Connection, *, app: str | None, data: bool) -> list[Item]:
-    """Return what is in the camera, of *app* or of all apps. With *data*, data folders are to be removed, too."""
-    session, guard = connection.session, connection.ensure_guard()
+    """Return what is in the camera, of *app* or of all apps. With *data*, data folders are to be removed, too.
+
+    A guard that this brings to the camera is not left there when nothing else is to be removed.
+    """
+    session = connection.session
+    was_there = has_guard(session, connection.guard())
+    guard = connection.ensure_guard()
     processes = take_sample(session, guard).processes
     running = {process.app for process in processes if process.role.of_run}
     # A deploy that is under way: receive APPS APP.
@@ -84,12 +90,17 @@ def find_items(connection: Connection, *, app: str | None, data: bool) -> list[I
     marked = [replace(item, kept=_reason(item, in_use, data)) for item in chosen]
     # A runtime, and the guard, may be needed by any app that stays.
     apps_stay = {item.place for item in marked if item.kind is Left.bundles and item.kept}
-    return [
+    marked = [
         replace(item, kept="an app that stays may need it")
         if not item.kept and item.kind in (Left.runtimes, Left.programs) and item.place in apps_stay
         else item
         for item in marked
     ]
+    goes = [item for item in marked if not item.kept]
+    if not was_there and [item.path for item in goes] == [guard.rpartition("/")[0]]:
+        erase(session, guard, goes[0].path, "")
+        marked.remove(goes[0])
+    return marked
 
 
 def remove_items(connection: Connection, items: Iterable[Item]) -> list[Item]:

@@ -99,6 +99,16 @@ def test_one_account_with_two_names_has_one_folder(
     inside(camera, "sed -i /^second:/d /etc/passwd")
 
 
+def test_clean_ends_with_nothing_to_remove(maker: dict[str, str], incamera: Run, camera: VirtualCamera) -> None:
+    """It brings the guard each time, which does the work, and is not to be found by the next `device clean`."""
+    clean = ("device", "clean", "maker", "--yes", "--data")
+    assert incamera(*clean, env=maker).code == 0
+    again = incamera(*clean, env=maker)
+    assert (again.code, again.out) == (0, ""), again.err
+    assert "nothing to remove from maker" in again.err
+    assert inside(camera, "find /tmp/incamera-u1000 -type f") == ""
+
+
 @pytest.mark.matrix
 def test_two_accounts_run_look_and_clean_at_the_same_time(
     app: Path, maker: dict[str, str], incamera: Run, camera: VirtualCamera

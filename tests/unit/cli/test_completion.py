@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,3 +162,62 @@ def test_zsh_takes_the_script_from_eval_and_from_a_sourced_file(capsys: pytest.C
 def test_audit_completes_profiles_without_a_virtual_camera(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "--names", "audited-profiles"]) == 0
     assert "axis-os-13-armv7hf" in capsys.readouterr().out.split()
+
+
+# In another zsh, which has a terminal.
+_IN_ZSH = """
+zmodload zsh/zpty
+zpty shell "$ZSH" -f -i
+zpty -w shell 'autoload -Uz compinit; compinit -D -u; zstyle ":completion:*" verbose no; source ./script; PS1="read""y> "'
+zpty -r -m shell before '*ready> *'
+zpty -w shell "$1"$'\\t\\C-u'"print fin''ished"
+zpty -r -m shell listed '*finished*'
+print -r -- "$listed"
+"""
+
+
+@pytest.mark.starts_processes
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("incamera devices ", ["add", "clean", "info", "list", "remove"]),
+        ("incamera devices info --no", ["--no-speed"]),
+        ("incamera stores ver", ["verify"]),
+        ("incamera connection cl", ["close"]),
+        ("incamera devic", ["device"]),
+    ],
+)
+def test_other_names_of_groups_complete_as_their_own_and_are_not_offered(
+    line: str, offered: list[str], shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"needs {shell}")
+    assert main(["completion", shell]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    words = line.split(" ")
+    in_bash = f"""
+        source ./script
+        compopt() {{ :; }}
+        COMP_LINE='{line}' COMP_POINT={len(line)} COMP_WORDS=({" ".join(word or "''" for word in words)})
+        COMP_CWORD={len(words) - 1}
+        _incamera
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    in_fish = f"source ./script; function incamera; end; complete -C '{line}' | cut -f 1"
+    call = {"bash": in_bash, "fish": in_fish, "zsh": _IN_ZSH}[shell]
+    answer = subprocess.run(
+        [path, *(["--no-config"] if shell == "fish" else []), "-c", call, shell, line],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=True,
+        env={**os.environ, "ZSH": path, "HOME": str(tmp_path), "TERM": "dumb", "COLUMNS": "200"},
+    )
+    if shell == "zsh":  # what it shows below the line, or in it
+        found = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", answer.stdout)
+        assert [word for word in offered if word not in found] == []
+        assert "devices" not in found or "devices" in line
+    else:
+        assert (sorted(answer.stdout.split()), answer.stderr) == (offered, "")

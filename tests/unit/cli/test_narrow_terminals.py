@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from incamera.cli.parser import make_parser, parse_arguments
+from incamera.cli.parser import Parser, make_parser, parse_arguments
 from incamera.console import Console
 
 
@@ -61,3 +61,31 @@ def test_help_breaks_lines_between_words_and_not_in_code(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= min(columns, 100)
     assert [line for line in lines if line.count("`") % 2 or line.endswith("-")] == []
+
+
+QUANTITIES = ("284.9 s", "44.7 MB", "11.2 MB/s,", "(40 days", "97 %", "3 min", "120 ms", "2 Mbit/s)", "30 fps.")
+
+
+@pytest.mark.parametrize("way", ["table", "paragraph", "info", "warn", "step", "help"])
+def test_number_and_its_unit_stay_in_one_line(
+    way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = " and some words ".join(QUANTITIES)
+    for columns in range(24, 48):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        raw = io.BytesIO()
+        stream = Terminal(raw, encoding="utf-8")
+        console = Console(output=stream, messages=stream, environment={"TERM": "xterm", "NO_COLOR": "1"})
+        if way == "table":
+            console.table(("NAME", "A", "SIZE"), [("name", quantity, quantity) for quantity in QUANTITIES])
+        elif way == "step":
+            with console.step("name") as step:
+                step.note(text)
+        elif way == "help":
+            with pytest.raises(SystemExit):
+                Parser(prog="x", description=text).parse_args(["--help"])
+        else:
+            getattr(console, way)(text)
+        shown = (capsys.readouterr().out if way == "help" else raw.getvalue().decode()).splitlines()
+        assert [quantity for quantity in QUANTITIES if not any(quantity in line for line in shown)] == []
+        assert len(shown) > 3
