@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
 
+from incamera.device.live_sync import put_file
+from incamera.edit import large_files
 from incamera.edit.session import Outcome
 from incamera.errors import AgentError, InCameraError, ResolveError
 
@@ -153,6 +159,32 @@ def test_a_large_file_does_not_hold_up_an_edit_and_arrives(edit_loop: Callable[.
     loop.await_("two ")
     loop.await_(f"two {40 << 20}")
     loop.await_("big.bin: sent in")
+
+
+def test_a_large_file_that_changes_or_goes_while_it_is_sent_is_dropped(
+    edit_loop: Callable[..., Loop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def put_slowly(*words: Any, **options: Any) -> AsyncIterator[int]:
+        async for sent in put_file(*words, **options):
+            await asyncio.sleep(0.02)
+            yield sent
+
+    monkeypatch.setattr(large_files, "put_file", put_slowly)
+    loop = edit_loop()
+    loop.save("app.py", "import os, time\nwhile True:\n    print(*sorted(os.listdir()))\n    time.sleep(0.05)\n")
+    loop.start()
+    loop.await_("app.py")
+    for name, change in (("changed.bin", lambda path: path.write_bytes(b"short")), ("gone.bin", Path.unlink)):
+        loop.save(name, bytes(32 << 20))
+        told = re.compile(rf"{name}: .* of 33\.6 MB sent")  # how far it is
+        loop.eventually(lambda told=told: any(map(told.match, loop.told.texts)), told.pattern)  # type: ignore[misc]
+        change(loop.project / name)
+        loop.await_(f"{name} has changed while it was sent: dropped")
+    loop.save("last.txt", "")
+    loop.await_("changed.bin last.txt")
+    live = next(loop.agent_folder.rglob("changed.bin"))
+    assert live.read_bytes() == b"short"
+    assert not [path for path in loop.agent_folder.rglob("*") if path.is_file() and path.stat().st_size > 4 << 20]
 
 
 def test_a_file_larger_than_the_cameras_ram_is_refused_once_and_edits_go_on(

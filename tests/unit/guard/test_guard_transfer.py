@@ -6,17 +6,21 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from incamera.errors import DeviceError, UsageError
+from incamera.context import SilentReporter
+from incamera.errors import ConnectionLost, DeviceError, UsageError
 from incamera.guard.transfer import RemoteFile, erase, look, read, write
 from incamera.runtime.launcher.protocol import PARTIAL_PREFIX, ExitCode
 from incamera.transport.device import Device, SshAddress
 from incamera.transport.local import open_local
 from incamera.transport.protocols import FileMissing
+from incamera.workflows.files import Files, copy_from, copy_to
 from incamera.workflows.local_files import FileSink, FileSource
 
 if TYPE_CHECKING:
@@ -164,6 +168,61 @@ def test_interrupted_download_goes_on_where_it_stopped(
     assert target.read_bytes() == data
     assert advanced[0] == 123_456
     assert sum(advanced) == len(data)
+
+
+class Cut(SilentReporter):
+    """A reporter of a copy: *sent* has what its progress counts. After *limit* bytes, the connection is lost."""
+
+    def __init__(self, limit: int) -> None:
+        self.total = 0
+        self.sent: list[int] = []
+        self._limit = limit
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Any]:
+        yield SimpleNamespace(progress=self._progress, note=lambda text: None)
+
+    @contextmanager
+    def _progress(self, total: int) -> Iterator[Callable[[int], None]]:
+        def advance(count: int) -> None:
+            self.sent.append(count)
+            if sum(self.sent) > self._limit:
+                raise ConnectionLost("cut")
+
+        self.total = total
+        yield advance
+
+
+@pytest.mark.parametrize("way", ["from the camera", "to the camera"])
+def test_command_cp_goes_on_where_it_was_cut_off(
+    way: str, session: Session, guard: Path, root: Path, tmp_path: Path
+) -> None:
+    facts = SimpleNamespace(places=(), memory_available=1 << 40)
+    connection: Any = SimpleNamespace(session=session, device="cam", facts=facts, ensure_guard=lambda: str(guard))
+    files = Files(connection, None, anywhere=False)
+    files._roots["data"] = str(root)
+    here = tmp_path / "here"
+    here.mkdir()
+    data = os.urandom(9_000_000)
+    ((root if way == "from the camera" else here) / "film").write_bytes(data)
+
+    def copy(limit: int) -> Cut:
+        context: Any = SimpleNamespace(reporter=Cut(limit))
+        if way == "from the camera":
+            copy_from(context, files, ["data/film"], str(here))
+        else:
+            copy_to(context, files, [here / "film"], "data")
+        return cast("Cut", context.reporter)
+
+    target = (here if way == "from the camera" else root) / "film"
+    with pytest.raises(ConnectionLost, match="cut"):
+        copy(5_000_000)
+    assert not target.exists()
+    again = copy(1 << 40)
+    assert target.read_bytes() == data
+    assert 1_000_000 < again.sent[0] < 9_000_000
+    assert (sum(again.sent), again.total) == (9_000_000, 9_000_000)
+    assert not partials(target.parent)
 
 
 def test_part_of_another_version_is_not_used(session: Session, guard: Path, root: Path, tmp_path: Path) -> None:

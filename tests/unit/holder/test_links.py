@@ -1,8 +1,9 @@
-"""Connections that the holder keeps: which of them ends when a command asks for one."""
+"""Connections and agents that the holder keeps: which of them ends, and when."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from incamera.errors import ConnectionLost
 from incamera.holder import links
+from incamera.holder.agents import Agents, KeptAgent, Limits
 from incamera.holder.links import Link, Links
 from incamera.transport.device import Device, SshAddress
+from incamera_agent.wire.frames import Frame
 
 DEVICE = Device(name="cam", address=SshAddress(host="192.0.2.10"))
 
@@ -49,3 +52,67 @@ def test_command_in_an_outage_ends_no_connection_that_an_app_runs_over(
     assert taken is not link
     assert not is_reused
     assert (link in held.all, transport.is_closed) == (survives, not survives)
+
+
+class Supervised:
+    """The run of an agent, which can be ended."""
+
+    is_ended = False
+
+    async def end(self) -> None:
+        self.is_ended = True
+
+
+def link(idle: float, **more: Any) -> Link:
+    """Return a connection that was last used *idle* seconds ago."""
+    transport: Any = Silent()
+    used = time.monotonic() - idle
+    return Link(f"{idle}{more}", "key", DEVICE, transport, ExitStack(), opened=0, used=used, **more)
+
+
+def agent(over: Link, idle: float) -> KeptAgent:
+    """Return an agent that has waited for *idle* seconds, with the limits of the memory that it may have."""
+    supervised: Any = Supervised()
+    channel: Any = None
+    limits = Limits(used=100_000_000, free=50_000_000)
+    kept = KeptAgent("bell", "bell", over, supervised, channel, limits)
+    kept.used, kept.asked = time.monotonic() - idle, time.monotonic()
+    over.agents += 1
+    return kept
+
+
+def test_connection_that_nobody_has_used_for_ten_minutes_is_closed() -> None:
+    recent, old, busy, with_agent = link(590), link(601), link(9999, busy=True), link(9999, agents=1)
+    held = Links()
+    held.all += [recent, old, busy, with_agent]
+    asyncio.run(held.end_idle())
+    assert held.all == [recent, busy, with_agent]
+    assert [each.transport.is_closed for each in (recent, old, busy, with_agent)] == [False, True, False, False]
+
+
+def test_agent_that_nobody_has_used_for_ten_minutes_is_ended() -> None:
+    over = link(601)
+    recent, old = agent(over, 590), agent(over, 601)
+    agents = Agents()
+    agents.all += [recent, old]
+    asyncio.run(agents.end_idle())
+    assert (agents.all, over.agents) == ([recent], 1)
+    assert (recent.supervised.is_ended, old.supervised.is_ended) == (False, True)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("memory", "stays"),
+    [
+        ({"agent": 20_000_000, "fork_server": 70_000_000, "free": 60_000_000}, True),
+        ({"agent": 20_000_000, "fork_server": 90_000_000, "free": 600_000_000}, False),
+        ({"agent": 20_000_000, "fork_server": 70_000_000, "free": 40_000_000}, False),
+    ],
+)
+def test_agent_that_waits_is_ended_when_it_takes_too_much_memory_or_leaves_too_little(
+    memory: dict[str, int], stays: bool
+) -> None:
+    kept = agent(link(0), 0)
+    agents = Agents()
+    agents.all.append(kept)
+    asyncio.run(agents._take(kept, Frame({"type": "memory", "run": None, **memory}, b"")))
+    assert (kept in agents.all, kept.supervised.is_ended) == (stays, not stays)  # type: ignore[attr-defined]
