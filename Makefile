@@ -37,7 +37,7 @@ test: lint
 
 # Every combination of architecture, profile and package, for a release: `make test` has one of each kind. Coverage is
 # measured here alone: it makes the unit tests take three times as long.
-test-all: lint
+test-all: lint $(VENV)/.installed-docs
 	$(BIN)/pytest $(ORDER) --all $(PARALLEL) --cov --cov-report=term $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.installed-dev

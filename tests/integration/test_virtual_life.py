@@ -37,6 +37,11 @@ def cpu_nanoseconds(process: int) -> int:
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
 
 
+def resident_bytes(process: int) -> int:
+    """Return how much memory of this computer *process* uses."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def wait_until_paused(store: Store, camera: VirtualCamera) -> None:
     wait_until(lambda: require_camera(store, camera.name).paused, "it is paused")
 
@@ -75,6 +80,7 @@ def idle(store: Store, context: Context) -> Iterator[VirtualCamera]:
 def test_unused_camera_takes_no_time_and_has_the_right_clock_afterwards(store: Store, idle: VirtualCamera) -> None:
     wait_until_paused(store, idle)
     qemu = require_camera(store, idle.name).qemu_pid  # another one than at first where a test has restarted the camera
+    assert resident_bytes(qemu) < 600_000_000
     began, used = time.monotonic(), cpu_nanoseconds(qemu)
     wait_until(lambda: time.monotonic() > began + 2, "time has passed")
     assert cpu_nanoseconds(qemu) - used < 1_000_000

@@ -7,15 +7,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from incamera.cli.other_tools import hint_for_option, hints_for_words
 from incamera.cli.words import EMPTY, UNRECOGNIZED
-from incamera.names import did_you_mean
+from incamera.names import closest, did_you_mean
 
 _MISSING = ("the following arguments are required: COMMAND", "the following arguments are required: ACTION")
 # What other programs call a command or an action of ours.
 _SYNONYMS = {
     "ls": ("list",),
     "rm": ("remove",),
-    "delete": ("remove",),
+    "delete": ("remove", "stop"),
     "show": ("info", "list"),
     "mount": ("attach",),
     "umount": ("detach",),
@@ -23,9 +24,10 @@ _SYNONYMS = {
     "kill": ("stop",),
     "shell": ("python",),
     "repl": ("python",),
-    "exec": ("run",),
-    "watch": ("run",),
-    "create": ("new", "start"),
+    "run": ("start",),
+    "create": ("new", "start", "serve", "add"),
+    "reboot": ("restart",),
+    "reset": ("restart",),
     "start": ("run", "serve"),
     "info": ("list",),
     "status": ("ps", "list"),
@@ -34,7 +36,7 @@ _SYNONYMS = {
     "upload": ("deploy",),
     "install": ("add", "deploy"),
     "uninstall": ("remove",),
-    "clear": ("clean",),
+    **dict.fromkeys(("clear", "prune", "purge", "gc"), ("clean",)),
     "up": ("start",),
     "down": ("stop",),
     "connect": ("add",),
@@ -50,20 +52,10 @@ _SYNONYMS = {
 }
 # What the NAME of each group's actions is the name of.
 _NAMED = {"device": "device", "virtual": "device", "connections": "device", "share": "share"}
-# Options that pip and uv have.
-_OTHER_TOOLS = {
-    **dict.fromkeys(
-        (("incamera add", "-r"), ("incamera add", "--requirement"), ("incamera add", "--requirements")),
-        "type the names of packages; in a folder without pyproject.toml, `incamera init` reads requirements.txt",
-    ),
-    **dict.fromkeys(
-        (("incamera add", "-U"), ("incamera add", "--upgrade"), ("incamera lock", "--update"), ("incamera lock", "-U")),
-        "to get a newer version, type `incamera lock --upgrade NAME`",
-    ),
-}
 # Commands that take a name as an option alone.
 _NAMES = {
     **dict.fromkeys(("incamera start", "incamera restart", "incamera uninstall"), "--app"),
+    "incamera lock": "--upgrade",
     **dict.fromkeys(("incamera status", "incamera ps", "incamera top", "incamera stop", "incamera deploy"), "--device"),
 }
 _REQUIRED = "the following arguments are required: "
@@ -72,6 +64,7 @@ _NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) a
 _WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 _EXCLUDED = re.compile(r"argument (?:.*/)?(\S+): not allowed with argument (?:.*/)?(\S+)")
 _EMPTY = re.compile(rf"argument (?:.*/)?(\S+): {EMPTY}")
+_BEFORE_COMMAND = re.compile(r"(\S+ must follow a command), as in (`.*`)\Z", re.DOTALL)
 _WRONG_COMMAND = re.compile(r"argument (?:COMMAND|ACTION): invalid choice: '(.*?)'")
 
 
@@ -84,13 +77,20 @@ class Mistake:
     shows: str
 
 
-def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str | None) -> Mistake:
-    """Return what argparse's *message* about *parser* means.
+def explain(
+    parser: argparse.ArgumentParser, message: str, *, hint_unknown: str | None, words: Sequence[str]
+) -> Mistake:
+    """Return what argparse's *message* about *parser* means. *words* are those of the command line.
 
     *hint_unknown* is the hint for an option that is unknown and similar to no other.
     """
+    if match := _BEFORE_COMMAND.match(message):
+        return Mistake(message=match[1], hint=f"type {match[2]}", shows="")
+    if (match := _UNASKED_VALUE.match(message)) and any(_is_bundle(word, match[2]) for word in words):
+        message = f"{UNRECOGNIZED}-{match[2][0]}"  # `-rf`, where there is an option -r and no -f
     typed, known = _mistyped(parser, message)
-    hint = _suggest(typed, known) if typed else None
+    hint = _find_hint(parser, typed, known)
+    typed = _long_option(typed, known)
     shows = ""
     if message.startswith(_MISSING) and (choices := _choices(parser)):
         shows = "help"
@@ -104,8 +104,6 @@ def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str 
         hint = f"type `{parser.prog} {arguments}`, without {typed}"
     if message.startswith(UNRECOGNIZED) and not typed.startswith("-") and (option := _NAMES.get(parser.prog)):
         hint = f"type `{parser.prog} {option} {typed}`"
-    if other := _OTHER_TOOLS.get((parser.prog, typed)):
-        hint = other
     if _EXCLUDED.match(message):
         hint = "leave out one of them"
     if hint is None and message.startswith(UNRECOGNIZED):
@@ -118,6 +116,34 @@ def explain(parser: argparse.ArgumentParser, message: str, *, hint_unknown: str 
         hint = "if it comes from a variable of the shell, that is not set"
     hint = hint or f"`{parser.prog} --help` shows what can be typed here"
     return Mistake(message=_reword(parser, message), hint=hint, shows=shows)
+
+
+def _is_bundle(word: str, ending: str) -> bool:
+    """Return whether *word* is short options in one, of which those that nobody knows begin with *ending*."""
+    return word.startswith("-") and not word.startswith("--") and "=" not in word and word.endswith(ending)
+
+
+def _find_hint(parser: argparse.ArgumentParser, typed: str, known: Sequence[str]) -> str | None:
+    """Return what may be meant with *typed*, in the place of which those in *known* can be."""
+    command = parser.prog.partition(" ")[2]
+    if not typed:
+        return None
+    others = hints_for_words(command)
+    if typed in others:
+        return others[typed]
+    if command and typed.startswith("-") and (hint := hint_for_option(command, typed, known)):
+        return hint
+    hint = _suggest(_long_option(typed, known), known)
+    if hint is None and (similar := closest(typed, others)):
+        return others[similar[0]]
+    return hint
+
+
+def _long_option(typed: str, known: Sequence[str]) -> str:
+    """Return the option of *known* that the short option *typed* may be: `--device` for `-d`. Else *typed* itself."""
+    if len(typed) != 2 or not typed.startswith("-"):
+        return typed
+    return next((option for option in known if option.startswith(f"-{typed}")), typed)
 
 
 def _choices(parser: argparse.ArgumentParser) -> list[str]:
@@ -174,8 +200,5 @@ def _mistyped(parser: argparse.ArgumentParser, message: str) -> tuple[str, list[
         return message.split("invalid choice: '")[1].split("'")[0], choices
     if message.startswith(UNRECOGNIZED):
         word = message.removeprefix(UNRECOGNIZED).split()[0].partition("=")[0]
-        options = [option for action in parser._actions for option in action.option_strings]
-        if len(word) == 2 and (meant := next((option for option in options if option.startswith(f"-{word}")), None)):
-            return meant, options  # `-d` for `--device`
-        return word, options
+        return word, [option for action in parser._actions for option in action.option_strings]
     return "", []

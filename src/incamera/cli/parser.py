@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -68,10 +67,12 @@ class _HelpFormatter(argparse.HelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose errors end with a hint: the closest command or option, or what to type for help.
 
-    `hint_unknown` is the hint for an option that is unknown and similar to no other.
+    `hint_unknown` is the hint for an option that is unknown and similar to no other. `words` are those of the command
+    line that is being parsed.
     """
 
     hint_unknown: str | None = None
+    words: Sequence[str] = ()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"formatter_class": _HelpFormatter, **options})
@@ -98,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         from incamera.console import Console
         from incamera.errors import StoreError, UsageError
 
-        mistake = explain(self, message, hint_unknown=self.hint_unknown)
+        mistake = explain(self, message, hint_unknown=self.hint_unknown, words=Parser.words)
         error = UsageError(mistake.message, hint=mistake.hint)
         with suppress(StoreError):  # standard error cannot be written
             if mistake.shows:
@@ -264,13 +265,13 @@ def parse_request(arguments: argparse.Namespace) -> DeployRequest:
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the parsed *arguments*. Prints an error and raises SystemExit(2) when they are wrong."""
-    arguments = singular(arguments)
+    Parser.words = arguments = singular(arguments)
     if arguments and not arguments[0].strip():
         make_parser(()).error(f"argument COMMAND: {EMPTY}")
     known = arguments[:1] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
     parser = make_parser(known)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "-V", "--version"):
-        parser.error(_explain_option_before_command(parser, arguments))
+        _refuse_option_before_command(parser, arguments)
     if arguments[:1] and arguments[0] in ("run", "debug"):
         return _parse_program(parser, arguments)
     if arguments[:1] == ["python"]:
@@ -280,17 +281,21 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return _parse(parser, arguments)
 
 
-def _explain_option_before_command(parser: argparse.ArgumentParser, arguments: list[str]) -> str:
-    """Return argparse's message for *arguments*, which begin with an option."""
+def _refuse_option_before_command(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """Print an error for *arguments*, which begin with an option, and exit."""
     option = arguments[0].partition("=")[0] if arguments[0].startswith("--") else arguments[0][:2]
     at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
-    if at is not None:
-        words = [arguments[at], *arguments[:at], *arguments[at + 1 :]]
-    elif command := next((name for name in ("run", *COMMANDS) if option in _options(parser, name)), None):
+    command = arguments[at] if at is not None else None
+    if command is None:
+        command = next((name for name in ("run", *COMMANDS) if option in _options(parser, name)), None)
         words = [command, *arguments]
     else:
-        return UNRECOGNIZED + option
-    return f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`"
+        words = [command, *arguments[:at], *arguments[at + 1 :]]
+    if command is None:
+        parser.error(UNRECOGNIZED + option)
+    if option not in _options(parser, command):
+        _command_parser(parser, command).error(UNRECOGNIZED + option)
+    parser.error(f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`")
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
@@ -349,9 +354,14 @@ def _long_option(word: str) -> str:
     return word.partition("=")[0] if word.startswith("--") and len(word) > 2 else ""
 
 
-def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:
+def _command_parser(parser: argparse.ArgumentParser, command: str) -> argparse.ArgumentParser:
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    return {option: action for action in commands.choices[command]._actions for option in action.option_strings}
+    found: argparse.ArgumentParser = commands.choices[command]
+    return found
+
+
+def _options(parser: argparse.ArgumentParser, command: str) -> dict[str, argparse.Action]:
+    return {option: action for action in _command_parser(parser, command)._actions for option in action.option_strings}
 
 
 def make_console(arguments: argparse.Namespace | None = None) -> Any:

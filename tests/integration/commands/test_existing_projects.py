@@ -70,6 +70,7 @@ def test_project_of_another_tool_runs_after_init(
     for command in typed:
         done = incamera(*shlex.split(command)[1:], cwd=tmp_path)
         assert done.code == 0, done.err
+        assert command != typed[0] or done.out.endswith("\nnow type: incamera run\n")
     assert done.out == "Hello from lamp! b'xn--4ca.se'\n"
     assert files[kept] in (tmp_path / kept).read_text("utf-8"), "what the other tool wrote was changed"
     again = incamera("init", cwd=tmp_path)

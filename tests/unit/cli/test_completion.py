@@ -168,7 +168,8 @@ def test_audit_completes_profiles_without_a_virtual_camera(capsys: pytest.Captur
 _IN_ZSH = """
 zmodload zsh/zpty
 zpty shell "$ZSH" -f -i
-zpty -w shell 'autoload -Uz compinit; compinit -D -u; zstyle ":completion:*" verbose no; source ./script; PS1="read""y> "'
+zpty -w shell 'autoload -Uz compinit; compinit -D -u; zstyle ":completion:*" verbose no'
+zpty -w shell 'source ./script; PS1="read""y> "'
 zpty -r -m shell before '*ready> *'
 zpty -w shell "$1"$'\\t\\C-u'"print fin''ished"
 zpty -r -m shell listed '*finished*'

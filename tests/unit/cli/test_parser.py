@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from incamera.__main__ import main
+from incamera.cli import other_tools
 from incamera.cli.parser import COMMANDS, load_named_program, make_console, make_parser, parse_arguments
+from incamera.cli.words import OTHER_NAMES
 from incamera.console import Console
 from incamera.context import Context
 
@@ -176,6 +178,64 @@ def test_other_errors_hint_at_help_or_at_two_dashes(
     assert hint in message.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("pip install requests", "`incamera add NAME`"),
+        ("upgade", "`incamera lock --upgrade`"),  # similar to a word of other tools alone
+        ("connect cam", "`incamera device add NAME ADDRESS`"),
+        ("mount .", "`incamera run --watch`"),
+        ("virtual ssh", "`incamera python`"),
+        ("virtual reset", 'did you mean "restart"?'),
+        ("store prune", 'did you mean "clean"?'),
+        ("build --release", "it is not needed"),
+        ("run -v", "-q shows less"),
+        ("run --with requests app.py", "`incamera add --script FILE.py NAME`"),
+        ("run -p 3.12", "--target armv7hf-cp313"),
+        ("run --host cam", 'did you mean "--device"?'),
+        ("-d cam run", 'did you mean "--device"?'),
+        ("--verbose run", "-q shows less"),
+        ("deploy --place sdcard", 'did you mean "--to"?'),
+        ("rm -rf :data/x", "nobody is asked"),
+        ("cp -R a :data/", 'did you mean "--recursive"?'),
+        ("ls -la", "without it"),
+        ("lock numpy", "`incamera lock --upgrade numpy`"),
+        ("lock --upgrade-package numpy", "`incamera lock --upgrade NAME`"),
+        ("device add cam --host 192.0.2.1", "`incamera device add NAME [USER@]HOST[:PORT]`"),
+    ],
+)
+def test_what_other_tools_have_gets_what_does_it_here(
+    typed: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(typed.split())
+    assert ended.value.code == 2
+    assert hint in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_hints_about_other_tools_name_commands_and_options_that_there_are() -> None:
+    hints = [hint for group in (other_tools._ACTIONS, other_tools._OPTIONS) for each in group.values() for hint in each]
+    known = {parser.prog: parser for parser in ALL}
+    quoted = re.findall(r"`(incamera [^`]*)`", "".join([*other_tools._COMMANDS, *hints]))
+    assert len(quoted) > 30
+    for words in (words.split() for words in quoted if words != "incamera python -c CODE"):
+        parser = known.get(" ".join(words[:3])) or known.get(" ".join(words[:2])) or known["incamera"]
+        assert len(words) == len(parser.prog.split()) or parser in [*LEAVES, known["incamera"]], words
+        assert {word for word in words if word.startswith("-")} <= set(parser._option_string_actions), words
+
+
+def test_no_word_of_another_tool_is_one_of_ours() -> None:
+    assert not set(other_tools.hints_for_words("")) & {*COMMANDS, *OTHER_NAMES}
+    known = {parser.prog: parser for parser in ALL}
+    for command in (*other_tools._ACTIONS, *other_tools._OPTIONS):
+        if command:
+            parser = known[f"incamera {command}"]
+            options = {option for group in other_tools._OPTIONS.get(command, {}).values() for option in group}
+            assert not options & set(parser._option_string_actions), command
+            actions = set(other_tools.hints_for_words(command)) if command in other_tools._ACTIONS else set()
+            assert not actions & {prog.split()[-1] for prog in known if prog.startswith(f"{parser.prog} ")}, command
+
+
 @pytest.mark.parametrize("typed", [["device"], ["virtual"], ["store"], []])
 def test_group_without_an_action_lists_its_actions(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -256,14 +316,16 @@ def test_unknown_options_of_test_go_to_pytest(
         (["device"], "error: an action is missing"),
         (["xyzzy"], "error: there is no command `incamera xyzzy`"),
         (["device", "lst"], "error: there is no command `incamera device lst`"),
-        (["--quiet"], "error: --quiet must follow a command, as in `incamera run --quiet`"),
-        (["--device", "lobby", "ps", "-q"], "as in `incamera ps --device lobby -q`"),
+        (["--quiet"], "error: --quiet must follow a command\nhint: type `incamera run --quiet`"),
+        (["--device", "lobby", "ps", "-q"], "hint: type `incamera ps --device lobby -q`"),
         (["debug", "--port", "abc"], 'error: --port: "abc" is not a whole number'),
         (["run", "--to", "moon"], 'error: --to cannot be "moon"'),
         (["run", "-C"], "error: the value of --project is missing"),
         (["run", "--cold=yes"], 'error: --cold takes no value, and "yes" is one'),
-        (["--json"], "as in `incamera run --json`"),
-        (["--junit", "x"], "as in `incamera test --junit x`"),
+        (["--json"], "hint: type `incamera run --json`"),
+        (["--junit", "x"], "hint: type `incamera test --junit x`"),
+        (["rm", "-rf", ":data/x"], "error: there is no option -f"),
+        (["rm", "--recursive=f", ":data/x"], 'error: --recursive takes no value, and "f" is one'),
         (["--xyzzy"], "error: there is no option --xyzzy"),
         ([""], "error: COMMAND is empty"),
         ([" ", "run"], "error: COMMAND is empty"),
