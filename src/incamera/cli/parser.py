@@ -284,18 +284,17 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def _refuse_option_before_command(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     """Print an error for *arguments*, which begin with an option, and exit."""
     option = arguments[0].partition("=")[0] if arguments[0].startswith("--") else arguments[0][:2]
-    at = next((at for at, word in enumerate(arguments) if word in COMMANDS), None)
-    command = arguments[at] if at is not None else None
-    if command is None:
-        command = next((name for name in ("run", *COMMANDS) if option in _options(parser, name)), None)
-        words = [command, *arguments]
-    else:
-        words = [command, *arguments[:at], *arguments[at + 1 :]]
+    named = next((word for word in arguments if word in COMMANDS), None)
+    command = named or next((name for name in ("run", *COMMANDS) if option in _options(parser, name)), None)
     if command is None:
         parser.error(UNRECOGNIZED + option)
+        return
+    rest = list(arguments)
+    if named is not None:
+        rest.remove(named)
     if option not in _options(parser, command):
         _command_parser(parser, command).error(UNRECOGNIZED + option)
-    parser.error(f"{arguments[0]} must follow a command, as in `incamera {' '.join(words)}`")
+    parser.error(f"{arguments[0]} must follow a command, as in `incamera {' '.join([command, *rest])}`")
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
