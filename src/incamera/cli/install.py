@@ -56,7 +56,10 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
 
     if arguments.file is not None and not arguments.file.is_file():
         what = "is not a file" if arguments.file.exists() else "does not exist"
-        raise UsageError(f"cannot install {arguments.file}: it {what}", hint="name the .eap of a package")
+        hint = "name the .eap of a package"
+        if not arguments.file.suffix:
+            hint += f"; `incamera add {arguments.file}` adds a Python package to the project"
+        raise UsageError(f"cannot install {arguments.file}: it {what}", hint=hint)
     context = Context.open(console)
     folder = Path(arguments.project)
     source: Path | Project = arguments.file or load_project(folder)

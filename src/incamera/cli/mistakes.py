@@ -102,7 +102,9 @@ def explain(
         hint = "choose one of: " + match[3].replace("'", "")
     if message.startswith(UNRECOGNIZED) and (arguments := _find_arguments(parser, typed)):
         hint = f"type `{parser.prog} {arguments}`, without {typed}"
-    if message.startswith(UNRECOGNIZED) and not typed.startswith("-") and (option := _NAMES.get(parser.prog)):
+    if message.startswith(UNRECOGNIZED) and f"--{typed}" in known:
+        hint = f'did you mean "--{typed}"?'
+    elif message.startswith(UNRECOGNIZED) and not typed.startswith("-") and (option := _NAMES.get(parser.prog)):
         hint = f"type `{parser.prog} {option} {typed}`"
     if _EXCLUDED.match(message):
         hint = "leave out one of them"

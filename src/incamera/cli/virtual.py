@@ -114,6 +114,8 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
     store = Context.open(console).store
     running = [*(camera.name for camera in list_cameras(store)), *damaged_cameras(store)]
     names = running if arguments.all else arguments.names or running
+    if arguments.names == ["all"] and "all" not in running:
+        raise UsageError('no virtual camera called "all" is running', hint="--all stops all of them")
     if not arguments.all and not arguments.names and len(running) > 1:
         raise UsageError(
             f"{_SEVERAL}: {', '.join(running)}",

@@ -199,6 +199,7 @@ def test_other_errors_hint_at_help_or_at_two_dashes(
         ("rm -rf :data/x", "nobody is asked"),
         ("cp -R a :data/", 'did you mean "--recursive"?'),
         ("ls -la", "without it"),
+        ("stop all", 'did you mean "--all"?'),
         ("lock numpy", "`incamera lock --upgrade numpy`"),
         ("lock --upgrade-package numpy", "`incamera lock --upgrade NAME`"),
         ("device add cam --host 192.0.2.1", "`incamera device add NAME [USER@]HOST[:PORT]`"),
