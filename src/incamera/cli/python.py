@@ -16,7 +16,10 @@ from incamera.cli.parser import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from incamera.console import Console
+    from incamera.project.settings import Project
 
 
 def add_parser(commands: Any) -> None:
@@ -53,9 +56,24 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         if arguments.arguments:
             raise UsageError("--attach takes no arguments for the interpreter: the app's interpreter runs already")
         return attach_console(context, project, device=arguments.device)
+    _require_file(arguments.arguments, project)
     return run_python(
         context,
         project,
         arguments=arguments.arguments,
         request=parse_request(arguments),
+    )
+
+
+def _require_file(words: Sequence[str], project: Project) -> None:
+    """Raise UsageError where the interpreter would look for a file that is not there: `list` of `uv python list`."""
+    name = words[0] if words else ""
+    if name[:1] in ("", "-") or "." in name or "/" in name or (project.folder / name).exists():
+        return
+    from incamera.errors import UsageError  # lazy: start-up; only for a mistake
+
+    raise UsageError(
+        f'there is no file "{name}" in {project.folder}',
+        hint=f"for a module, type `incamera python -m {name}`; --target says which Python it is, as in "
+        "`incamera python --target armv7hf-cp313`",
     )
