@@ -22,9 +22,8 @@ from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.toolchain.interpreter import HostTree
 
-from ..cameras import inside, write_ssh_home
+from ..cameras import inside
 from ..command import Finished, Run, command_environment
-from ..line import Line
 from ..project import write_project
 from ..terminal import Terminal
 
@@ -280,25 +279,6 @@ def test_sigterm_restores_the_terminal(project: Path, camera: VirtualCamera, ter
     user.process.send_signal(signal.SIGTERM)
     assert user.finish() == 143
     assert termios.tcgetattr(user.inner) == user.before
-
-
-def test_commands_take_few_turns_over_the_network(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
-    """Each with a connection of its own. The first one learns what the camera is, and how to log in."""
-    project = write_project(tmp_path / "far", name="far", app="print('first')\n")
-    with contextlib.closing(Line(camera.ssh_port, delay=0.1)) as line:  # what is sent together stays together
-        env = write_ssh_home(tmp_path / "home", "far", camera, port=line.port)
-
-        def turns(*words: str) -> int:
-            before = line.turns
-            done = incamera(words[0], "-q", "-C", project, "--device", "far", *words[1:], env=env)
-            assert done.code == 0, done.err
-            return line.turns - before
-
-        turns("run")
-        assert turns("python", "-c", "pass") <= 12
-        assert turns("run") <= 12
-        (project / "app.py").write_text("print('second')\n")
-        assert turns("run") <= 14
 
 
 def test_python_passes_arguments_input_and_exit_code(project: Path, camera: VirtualCamera, incamera: Run) -> None:
