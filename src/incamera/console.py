@@ -120,10 +120,14 @@ class Console:
             return
         from rich.console import Console as RichConsole  # lazy: start-up; most commands show no progress bar
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
         from rich.theme import Theme
 
-        description = TextColumn("  {task.description}", markup=False)
-        columns = (description, BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        # In a narrow terminal, the bar alone gets narrower.
+        whole = [Column(no_wrap=True) for _ in range(3)]
+        description = TextColumn("  {task.description}", markup=False, table_column=whole[0])
+        size, left = DownloadColumn(table_column=whole[1]), TimeRemainingColumn(table_column=whole[2])
+        columns = (description, BarColumn(), size, left)
         theme = Theme({"progress.download": "none", "progress.remaining": "none"})  # green and cyan vanish on white
         rich = RichConsole(file=cast("IO[str]", RichFile(self._messages)), no_color=not self._colour, theme=theme)
         with Progress(*columns, console=rich, transient=True) as bars:

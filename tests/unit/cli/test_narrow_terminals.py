@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -89,3 +90,14 @@ def test_number_and_its_unit_stay_in_one_line(
         shown = (capsys.readouterr().out if way == "help" else raw.getvalue().decode()).splitlines()
         assert [quantity for quantity in QUANTITIES if not any(quantity in line for line in shown)] == []
         assert len(shown) > 3
+
+
+def test_progress_of_a_long_label_stays_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    raw = io.BytesIO()
+    stream = Terminal(raw, encoding="utf-8")
+    console = Console(output=stream, messages=stream, environment={"TERM": "xterm", "NO_COLOR": "1"})
+    with console.progress("runtime: installing the wheels", 69_600) as advance:
+        advance(69_600)
+    shown = [line for line in raw.getvalue().decode().splitlines() if "runtime" in line]
+    assert re.search(r"runtime: installing the wheels ━+ 69\.6/69\.6 kB", shown[-1])
