@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from incamera.errors import ConnectionLost
-from incamera.holder import links
+from incamera.holder import links, server
 from incamera.holder.agents import Agents, KeptAgent, Limits
 from incamera.holder.links import Link, Links
+from incamera.holder.server import Holder
 from incamera.transport.device import Device, SshAddress
 from incamera_agent.wire.frames import Frame
 
@@ -116,3 +117,27 @@ def test_agent_that_waits_is_ended_when_it_takes_too_much_memory_or_leaves_too_l
     agents.all.append(kept)
     asyncio.run(agents._take(kept, Frame({"type": "memory", "run": None, **memory}, b"")))
     assert (kept in agents.all, kept.supervised.is_ended) == (stays, not stays)  # type: ignore[attr-defined]
+
+
+def test_holder_ends_when_it_has_held_nothing_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(server, "_LINGER_SECONDS", 0.0)
+
+    async def hold() -> None:
+        holder, checks = Holder(lambda: None), 0
+        holder._links.all.append(link(0))
+        end_idle = holder._links.end_idle
+
+        async def count() -> None:
+            nonlocal checks
+            checks += 1
+            assert not holder.ended.is_set()
+            if checks == 5:
+                holder._links.all.clear()
+            await end_idle()
+
+        monkeypatch.setattr(holder._links, "end_idle", count)
+        await holder.watch()
+        assert (checks, holder.ended.is_set()) == (5, True)
+
+    asyncio.run(hold())
