@@ -107,14 +107,16 @@ def test_only_the_console_prints() -> None:
 
 
 def test_only_main_exits() -> None:
-    for path in everything_but("__main__"):
+    # axis_os.main is a program in the camera.
+    for path in everything_but("__main__", "axis_os"):
         leaves = calls(path) & {"exit", "sys.exit", "os._exit"}
         # argparse's own way out for a usage error is an exit too.
         assert not leaves or path.name == "parser.py", path
 
 
 def test_only_proc_starts_processes() -> None:
-    for path in everything_but("proc"):
+    # axis_os starts the apps and the web server, in the camera.
+    for path in everything_but("proc", "axis_os"):
         starts = {"subprocess.run", "subprocess.Popen", "subprocess.check_output", "os.system", "os.execv", "os.fork"}
         assert not calls(path) & starts, path
 

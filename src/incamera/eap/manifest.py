@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from packaging.version import Version as PythonVersion
-
 from incamera.eap.schema import Problem, Version, check_manifest, parse_version
 from incamera.errors import ConfigError
 
@@ -192,6 +190,8 @@ def default_app_name(project: str) -> str:
 
 def semantic_version(text: str) -> str:
     """Return a Python version as the manifest needs it: 1.2 is 1.2.0, and 1.2rc1 is 1.2.0-rc.1. Raises ConfigError."""
+    from packaging.version import Version as PythonVersion  # lazy: virtual cameras read manifests without that package
+
     version = PythonVersion(text)
     if len(version.release) > 3 or version.epoch:
         raise ConfigError(

@@ -8,16 +8,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from incamera.axis_os.parameters import Parameter, decode, parse_parameters, render_parameters
 from incamera.errors import UsageError
 
 EVENTS_FOLDER = "/run/incamera-events"
 PARAMETERS_FOLDER = "/usr/local/packages/.incamera-parameters"
 
+__all__ = [
+    "EVENTS_FOLDER", "PARAMETERS_FOLDER", "Event", "Parameter", "Value", "parse_event", "parse_parameters",
+    "parse_value", "render_event", "render_parameters", "state_name",
+]  # fmt: skip
+
 Value = bool | int | float | str
 
 _PART = re.compile(r"[\w.\-]+")
 _KEY = re.compile(r"(?:(tns1|tnsaxis):)?([\w.\-]+)")
-_PARAMETER = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
 # Files are written by any program of the camera. 18 digits: microseconds until the year 33658.
 _TIME = re.compile(r"[0-9]{1,18}")
 _TOPIC_PART = re.compile(r"topic([0-9]{1,3})")
@@ -34,16 +39,6 @@ class Event:
     topic: str
     is_state: bool
     data: Mapping[str, Value | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of an app."""
-
-    app: str
-    name: str
-    value: str
-    type: str
 
 
 def parse_event(line: str) -> Event | None:
@@ -64,7 +59,7 @@ def parse_event(line: str) -> Event | None:
         if part_of_topic and isinstance(found, str):
             topic.append((int(part_of_topic[1]), space, found))
         else:
-            data[_decode(key) if space == "~" else f"{space}:{_decode(key)}"] = found
+            data[decode(key) if space == "~" else f"{space}:{decode(key)}"] = found
     return Event(int(time) / 1e6, parts[0], _show(sorted(topic)), parts[1] == "state", data)
 
 
@@ -91,7 +86,7 @@ def _value(letter: str, text: str) -> Value | None:
                 return number if math.isfinite(number) else None
     except ValueError:
         return None
-    return _decode(text)
+    return decode(text)
 
 
 def render_event(topic: str, data: Mapping[str, Value], *, time: float, is_state: bool) -> str:
@@ -134,28 +129,3 @@ def parse_value(text: str) -> Value:
 
 def _encode(text: str) -> str:
     return "".join(f"%{ord(one):02X}" if one <= " " or one in "%;,~\x7f" else one for one in text)
-
-
-def _decode(text: str) -> str:
-    def byte(match: re.Match[bytes]) -> bytes:
-        return bytes([int(match[1], 16)])
-
-    return re.sub(rb"%([0-9A-Fa-f]{2})", byte, text.encode("utf-8", "replace")).decode("utf-8", "replace")
-
-
-def parse_parameters(app: str, text: str) -> list[Parameter]:
-    """Return the parameters in the file of an app."""
-    found = [_PARAMETER.match(line) for line in text.splitlines()]
-    return [
-        Parameter(app, match["name"], _decode(match["value"]), match["type"] or "string") for match in found if match
-    ]
-
-
-def render_parameters(parameters: list[Parameter]) -> str:
-    """Return the file of an app with its parameters."""
-    lines = [f'{one.name}="{_quote(one.value)}" type="{_quote(one.type)}"\n' for one in parameters]
-    return "".join(lines)
-
-
-def _quote(text: str) -> str:
-    return text.replace("%", "%25").replace('"', "%22").replace("\n", "%0A").replace("\r", "%0D")

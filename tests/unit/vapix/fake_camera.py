@@ -1,12 +1,14 @@
-"""A camera's web server inside the test process: logins, apps, parameters and the log, with recorded answers."""
+"""A camera's web server in the test process: logins of its own, recorded answers, and the rules of virtual cameras."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +16,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from xml.sax.saxutils import quoteattr
+
+from incamera.axis_os.accounts import make_account
+from incamera.axis_os.answers import answer
+from incamera.axis_os.applications import Installed
+from incamera.axis_os.camera import Camera, Places
+from incamera.axis_os.exchange import Request
+from incamera.axis_os.facts import Facts
+from incamera.axis_os.running import Runner
 
 DATA = Path(__file__).parents[2] / "data" / "vapix"
 REALM = "AXIS_0123456789AB"
@@ -114,9 +123,7 @@ class FakeCamera:
 
     def answer(self, handler: Handler, path: str, query: Mapping[str, str], body: bytes) -> None:
         name = path.removeprefix("/axis-cgi/").removesuffix(".cgi").replace("/", "_")
-        found: Callable[..., None] | None = getattr(self, f"cgi_{name}", None)
-        if found is None:
-            return handler.reply(404, b"<html>not found</html>", content_type="text/html")
+        found: Callable[..., None] = getattr(self, f"cgi_{name}", self.ask_rules)
         return found(handler, query, body)
 
     def cgi_systemready(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
@@ -129,21 +136,10 @@ class FakeCamera:
     def cgi_apidiscovery(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
         handler.reply(200, recorded("api_discovery_1_get_api_list-Q1961-TE@12.9.57"))
 
-    def cgi_applications_list(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        rows = "".join(
-            f'\n <application Name={quoteattr(app.name)} Vendor="me" Version={quoteattr(app.version)} '
-            f'Status="{app.state}" SignatureStatus="{"Signed" if app.signed else "Unknown"}" />'
-            for app in self.apps.values()
-        )
-        handler.reply(200, f'<reply result="ok">{rows}</reply>'.encode(), content_type="text/xml")
-
     def cgi_applications_config(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        if query["name"] != "AllowUnsigned" or self.allow_unsigned is None:
+        if self.allow_unsigned is None:
             return handler.reply(400, b"")
-        if query["action"] == "set":
-            self.allow_unsigned = query["value"] == "true"
-        value = "true" if self.allow_unsigned else "false"
-        return handler.reply(200, f'<reply result="ok"><param name="AllowUnsigned" value="{value}" /></reply>'.encode())
+        return self.ask_rules(handler, query, body)
 
     def cgi_applications_upload(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
         boundary = handler.headers["Content-Type"].partition("boundary=")[2]
@@ -155,71 +151,88 @@ class FakeCamera:
         self.uploads.append(data)
         if self.upload_result is not None:
             return handler.reply(200, self.upload_result.encode(), content_type="text/plain")
-        if not self.allow_unsigned and b"PGP" not in data:
-            self.log.append("2026-05-01T10:00:00.000+00:00 axis [ ERR     ] acapctl[7]: code 2: not signed")
-            return handler.reply(200, b"Error: 2", content_type="text/plain")
-        from tests.unit.vapix.packages import name_and_version
-
-        name, version = name_and_version(data)
-        state = self.apps[name].state if name in self.apps else "Stopped"
-        self.apps[name] = App(name, version, state)
-        return handler.reply(200, b"OK", content_type="text/plain")
+        return self.ask_rules(handler, query, body)
 
     def cgi_applications_control(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        handler.reply(200, (self.control_result or self.control(query)).encode(), content_type="text/plain")
+        if self.control_result is not None:
+            return handler.reply(200, self.control_result.encode(), content_type="text/plain")
+        return self.ask_rules(handler, query, body)
 
-    def control(self, query: Mapping[str, str]) -> str:
-        app = self.apps.get(query["package"])
-        if app is None:
-            return "Error: 4"
-        if query["action"] == "remove":
-            del self.apps[app.name]
-            return "OK"
-        if query["action"] == "start":
-            if app.state == "Running":
-                return "Error: 6"
-            app.state = "Running"
-            self.log.append(f"2026-05-01T10:00:01.000+00:00 axis [ INFO    ] {app.name}[140843]: hello")
-            return "OK"
-        if app.state != "Running":
-            return "Error: 7"
-        app.state = "Running" if query["action"] == "restart" else "Stopped"
-        return "OK"
+    def ask_rules(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
+        """Answer by the rules of AXIS OS, as virtual cameras do: with a camera that has the state of this one."""
+        path = urlsplit(handler.path).path
+        request = Request(
+            method=handler.command,
+            path=path,
+            fields=query,
+            body=body,
+            content_type=handler.headers.get("Content-Type", ""),
+            user=handler.user,
+            stream=io.BytesIO(body),
+            length=len(body),
+        )
+        with self.lock, tempfile.TemporaryDirectory() as folder:
+            behind = self._open(Path(folder))
+            reply = answer(behind, request)
+            self._take(behind, query)
+        handler.reply(reply.status, reply.body, content_type=reply.content_type)
 
-    def cgi_admin_systemlog(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        name = query.get("appname", "")
-        lines = [line for line in self.log if name in line]
-        text = f"----- Contents of SYSTEM_LOG for '{name}' -----\n\n" + "".join(f"{line}\n" for line in lines)
-        handler.reply(200, text.encode(), content_type="text/plain")
+    def _open(self, folder: Path) -> Camera:
+        known = json.loads(recorded(self.info))["data"]["propertyList"]
+        facts = Facts(version=known["Version"], architecture=known["Architecture"], serial=REALM.removeprefix("AXIS_"))
+        places = Places(packages=folder / "apps", kept=folder / "kept" / "state", parameters=folder / "parameters")
+        behind = Camera(facts, places, runner=_Runner)
+        kept = behind.kept
+        for user, password in self.users.items():
+            kept.accounts[user] = make_account(user, password, REALM)
+        if self.allow_unsigned is not None:
+            kept.switches["AllowUnsigned"] = self.allow_unsigned
+        kept.parameters.update(self.params)
+        for number, app in enumerate(self.apps.values()):
+            (places.packages / app.name).mkdir()
+            kept.apps[app.name] = Installed(
+                name=app.name,
+                title=app.name,
+                vendor="me",
+                version=app.version,
+                uid=number,
+                run_mode="once",
+                is_signed=app.signed,
+                is_wanted=app.state == "Running",
+            )
+        behind.boot()
+        behind.log.load(self.log)
+        return behind
 
-    def cgi_param(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        if "action" not in query:
-            return handler.reply(200, b"# Error: action must be specified\n", content_type="text/plain")
-        if query["action"] == "list":
-            prefix = query["group"] + "."
-            found = {key: value for key, value in self.params.items() if key.startswith(prefix)}
-            if not found:
-                text = f"# Error: Error -1 getting param in group '{query['group']}'\n"
-            else:
-                text = "".join(f"{key}={value}\n" for key, value in found.items())
-            return handler.reply(200, text.encode(), content_type="text/plain")
-        changes = {key: value for key, value in query.items() if key != "action"}
-        if unknown := [key for key in changes if key not in self.params]:
-            text = f"# Error: Error setting '{unknown[0]}' to '{changes[unknown[0]]}'!\n"
-            return handler.reply(200, text.encode(), content_type="text/plain")
-        self.params |= changes
-        return handler.reply(200, b"OK\n", content_type="text/plain")
+    def _take(self, behind: Camera, query: Mapping[str, str]) -> None:
+        """Take over what has changed."""
+        self.apps = {
+            app.name: App(app.name, app.version, "Running" if running else "Stopped", app.is_signed)
+            for app, running in behind.apps()
+        }
+        self.allow_unsigned = behind.switch("AllowUnsigned") if self.allow_unsigned is not None else None
+        self.params = {name: value for name, value in behind.kept.parameters.items() if name in self.params}
+        self.log = behind.log.lines()
+        for user in behind.kept.accounts:
+            self.users.setdefault(user, query.get("pwd", ""))
 
-    def cgi_pwdgrp(self, handler: Handler, query: Mapping[str, str], body: bytes) -> None:
-        if "action" not in query:
-            return handler.reply(200, b"<html><body>Error: action must be specified</body></html>")
-        if query["user"] in self.users:
-            return handler.reply(200, recorded("pwdgrp_add_user_already_exists-D4200-VE@12.9.57-001"))
-        if not self.users and query["user"] != "root":
-            return handler.reply(200, b"<html><body>Error: not a valid initial admin user.</body></html>")
-        self.users[query["user"]] = query["pwd"]
-        page = recorded("pwdgrp_add_user_already_exists-D4200-VE@12.9.57.")
-        return handler.reply(200, page.replace(b"cassettetest", query["user"].encode()))
+
+class _Runner(Runner):
+    """An app that says hello, and runs without a process."""
+
+    runs = False
+
+    @property
+    def is_running(self) -> bool:
+        return self.runs
+
+    def start(self) -> None:
+        self.runs = True
+        self._log.write(self.app.name, "hello", pid=140843)
+
+    def stop(self) -> bool:
+        did, self.runs = self.runs, False
+        return did
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -252,12 +265,14 @@ class Handler(BaseHTTPRequestHandler):
     def is_welcome(self) -> bool:
         """Return whether the login is right. A camera without users lets everybody in."""
         self.fault: str | None = None
+        self.user = ""
         if urlsplit(self.path).path in PUBLIC or not self.camera.users:
             return True
         header = self.headers.get("Authorization")
         if header:
             self.camera.authorizations.append(header)
         self.fault = self.camera.find_fault(header, self.command, self.path) if header else "missing"
+        self.user = "root" if self.fault is None else ""
         return self.fault is None
 
     def refuse(self) -> None:

@@ -107,21 +107,27 @@ def test_refused_upload_is_explained_with_the_log_and_the_switch_set_back(
 
 
 @pytest.mark.parametrize(
-    ("document", "text"),
+    ("document", "text", "code"),
     [
-        (manifest(architecture="aarch64"), "for aarch64, and the camera is armv7hf"),
-        (manifest("OWN_other"), "differs from OWN_other only in small and capital letters"),
-        (manifest(runMode="always"), "acapPackageConf.setup.runMode"),
+        (manifest(architecture="aarch64"), "for aarch64, and the camera is armv7hf", 5),
+        (manifest("OWN_other"), "differs from OWN_other only in small and capital letters", 14),
+        (manifest(runMode="always"), "acapPackageConf.setup.runMode", 29),
     ],
 )
-def test_what_the_camera_would_refuse_is_not_sent(
-    document: dict[str, object], text: str, gate: FakeCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_camera_refuses_what_is_expected_and_then_not_sent(
+    document: dict[str, object],
+    text: str,
+    code: int,
+    gate: FakeCamera,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     gate.apps["own_Other"] = App("own_Other")
     package = make_package(tmp_path / "own.eap", document)
     assert text in run(["install", str(package), "--device", "gate"], capsys, 4)
     assert gate.uploads == []
-    run(["install", str(package), "--device", "gate", "--no-check"], capsys)
+    refused = run(["install", str(package), "--device", "gate", "--no-check"], capsys, 4)
+    assert f"(error {code})" in refused
     assert len(gate.uploads) == 1
 
 

@@ -1,0 +1,143 @@
+"""The configuration of the web server in front of the back end: transports, logins and roles."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from incamera.axis_os.answers import Route
+    from incamera.axis_os.applications import Installed
+    from incamera.axis_os.facts import Facts
+
+PORTS = {443: "https", 80: "http"}
+APACHE_MODULES = (
+    "mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "authz_groupfile", "auth_basic", "auth_digest",
+    "socache_shmcb", "ssl", "proxy", "proxy_http", "proxy_fcgi", "headers", "alias", "dir", "env", "mime", "reqtimeout",
+)  # fmt: skip
+_TYPES = {
+    ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
+    ".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".txt": "text/plain",
+    ".wasm": "application/wasm",
+}  # fmt: skip
+_ROLES = ("admin", "operator", "viewer")
+_PATH = re.compile(r"[A-Za-z0-9_.~$-][A-Za-z0-9_.~$/-]{0,200}")
+_TCP = re.compile(r"(?:http|ws)://(?:localhost|127\.0\.0\.1):(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9_.~$/-]{0,200})?")
+# A package is unpacked and its script run before the answer to an upload begins.
+_BACK_END_SECONDS = 600
+
+
+def render_configuration(facts: Facts, routes: Mapping[str, Route], *, program: Path, run: Path) -> str:
+    """Return Apache's configuration. *program*: the folder with its modules, *run*: where it runs."""
+    lines = [
+        f'ServerRoot "{program}"',
+        f'DefaultRuntimeDir "{run}"',
+        f'PidFile "{run}/apache.pid"',
+        f'ErrorLog "{run}/error.log"',
+        "LogLevel warn",
+        f"ServerName {facts.host_name}",
+        "ServerTokens Full",
+        "TraceEnable off",
+        "UseCanonicalName off",
+        *(f"LoadModule {name}_module modules/mod_{name}.so" for name in APACHE_MODULES),
+        "User www-data",
+        "Group www-data",
+        # One process for all connections: those that come later would count as a use of the camera.
+        "ServerLimit 1\nStartServers 1\nThreadLimit 32\nThreadsPerChild 32\nMaxRequestWorkers 32",
+        "MinSpareThreads 1\nMaxSpareThreads 32\nMaxConnectionsPerChild 0",
+        "Timeout 60\nKeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 5",
+        "RequestReadTimeout header=10-20,MinRate=500 body=20,MinRate=500",
+        "LimitRequestFields 100",
+        "TypesConfig /dev/null",
+        *(f"AddType {kind} {name}" for name, kind in _TYPES.items()),
+        "Header always set X-Content-Type-Options nosniff",
+        "Header always set X-Frame-Options SAMEORIGIN",
+        'Header always set X-XSS-Protection "1; mode=block"',
+        # No client says who has logged in.
+        "RequestHeader unset X-Axis-User early",
+        'RequestHeader set X-Axis-User "expr=%{REMOTE_USER}"',
+        "SetEnv proxy-sendcl 1",
+        "SSLSessionCache none",
+        f'DocumentRoot "{run}/web"',
+        "<Directory />\n AllowOverride None\n Options None\n</Directory>",
+        f'ProxyPass "/axis-cgi/" "unix:{run}/back-end.sock|http://camera/axis-cgi/" disablereuse=on '
+        f"connectiontimeout=10 timeout={_BACK_END_SECONDS}",
+    ]
+    for port, scheme in facts.rules["schemes"].items():
+        lines += [f"Listen {port}", f"<VirtualHost *:{port}>"]
+        if PORTS[int(port)] == "https":
+            lines += ["SSLEngine on", f'SSLCertificateFile "{run}/certificate.pem"']
+            lines += ["SSLProtocol -all +TLSv1.2 +TLSv1.3"]
+        lines += [*_logins(facts, scheme, run), *_roles(routes, run), f'Include "{run}/apps.conf"', "</VirtualHost>"]
+    return "\n".join(lines) + "\n"
+
+
+def render_apps(apps: Iterable[Installed], packages: Path, sockets: Path) -> str:
+    """Return the part of the configuration for the web pages of *apps*, which are in the folder *packages*.
+
+    *sockets* has the sockets of those with FastCGI pages. What a manifest says in another form than is known is left
+    out: it would become part of the configuration.
+    """
+    lines = []
+    for app in apps:
+        at = f"/local/{app.name}"
+        access = next((page.access for page in app.pages if not page.name), "admin")
+        lines += [f'Alias "{at}/" "{packages}/{app.name}/html/"', *_access(f"{at}/", access)]
+        for page in app.pages:
+            if _PATH.fullmatch(page.name.strip("/")):
+                path = f"{at}/{page.name.strip('/')}"
+                lines += [f'ProxyPass "{path}" "unix:{sockets}/{app.name}.sock|fcgi://localhost{path}"']
+                lines += _access(path, page.access)
+        for rule in app.proxies:
+            path = f"{at}/{rule.path.strip('/')}"
+            if _PATH.fullmatch(rule.path.strip("/")) and (target := _target(rule.target, path)):
+                lines += [f'ProxyPass "{path}" "{target}" upgrade=websocket', *_access(path, rule.access)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _target(target: str, path: str) -> str:
+    """Return where requests for *path* go; "" for a *target* that is none. One without a path gets the whole path."""
+    match = _TCP.fullmatch(target)
+    if match is None:
+        return ""
+    return f"http://127.0.0.1:{match['port']}{match['path'] if len(match['path'] or '') > 1 else path}"
+
+
+def _access(path: str, role: str) -> list[str]:
+    known = {"anonymous": "Require all granted", **{one: f"Require group {one}" for one in _ROLES}}
+    return [f'<Location "{path}">', known.get(role, "Require group admin"), "</Location>"]
+
+
+def _logins(facts: Facts, scheme: str, run: Path) -> list[str]:
+    return [
+        '<Location "/">',
+        f'AuthName "{facts.realm}"',
+        f"AuthType {scheme}",
+        f"Auth{scheme}Provider file",
+        f'AuthUserFile "{run}/{"digests" if scheme == "Digest" else "passwords"}"',
+        f'AuthGroupFile "{run}/groups"',
+        "Require valid-user",
+        "</Location>",
+    ]
+
+
+def _roles(routes: Mapping[str, Route], run: Path) -> list[str]:
+    paths = defaultdict(list)
+    for path, route in routes.items():
+        paths[route.role, route.opens_setup].append(path)
+    lines = []
+    for (role, opens_setup), found in paths.items():
+        for path in found:
+            lines += [f'<Location "{path}">']
+            if not role:
+                lines += ["Require all granted"]
+            else:
+                lines += [f"Require group {role}"]
+            if opens_setup:
+                lines += [f"Require expr \"! -s '{run}/passwords'\""]
+            lines += ["</Location>"]
+    return lines

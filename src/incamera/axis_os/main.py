@@ -1,0 +1,202 @@
+"""The back end of a virtual camera's web server: it runs as root in the camera, from its boot on.
+
+It waits until the camera has woken up and data/web.sh has written the settings: only then are a serial number, accounts
+and a certificate known. Then it starts the apps and Apache, which passes requests on to it over a socket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
+from typing import Any, BinaryIO, cast
+
+from incamera.axis_os.accounts import Account, login_files
+from incamera.axis_os.answers import ROUTES, answer
+from incamera.axis_os.apache import render_apps, render_configuration
+from incamera.axis_os.camera import Camera, Places
+from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
+from incamera.axis_os.facts import Facts
+
+PROGRAM = Path("/usr/libexec/axis")
+RUN = Path("/run/axis")
+FCGI = Path("/run/axis-fcgi")
+PLACES = Places(
+    packages=Path("/usr/local/packages"),
+    kept=Path("/usr/local/packages/.axis/state.json"),
+    parameters=Path("/usr/local/packages/.incamera-parameters"),
+    accounts=Path("/etc"),
+)
+_WEB_GID = 33
+_LONGEST_LINE = 65536
+_MOST_HEADERS = 200
+_REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 413: "Request Entity Too Large"}
+
+
+class BackEnd(ThreadingMixIn, UnixStreamServer):
+    """Answers the web server over a socket."""
+
+    daemon_threads = True
+    request_queue_size = 64
+    camera: Camera
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            self.camera.log.write("httpd", f"{type(error).__name__}: {error}", level="ERR")
+
+
+class _Handler(StreamRequestHandler):
+    """Answers one request of the web server, which has checked its form, and closes the connection."""
+
+    server: BackEnd
+    timeout = 120
+
+    def handle(self) -> None:
+        words = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()
+        if len(words) != 3:
+            return
+        method, target, _ = words
+        headers = self._read_headers()
+        length = int(headers.get("content-length") or 0)
+        if "100-continue" in headers.get("expect", "").lower():
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._reply(method, self._answer(method, target, headers, length))
+
+    def _read_headers(self) -> dict[str, str]:
+        found = {}
+        for _ in range(_MOST_HEADERS):
+            line = self.rfile.readline(_LONGEST_LINE).decode("latin-1").rstrip("\r\n")
+            if not line:
+                break
+            name, _, value = line.partition(":")
+            found[name.lower()] = value.strip()
+        return found
+
+    def _answer(self, method: str, target: str, headers: dict[str, str], length: int) -> Reply:
+        route = ROUTES.get(target.partition("?")[0])
+        is_upload = route is not None and route.is_upload
+        if not is_upload and length > MOST_BODY_BYTES:
+            return Reply(b"Request Entity Too Large\n", "text/html", 413)
+        body = b"" if is_upload else self.rfile.read(length)
+        try:
+            request = parse_request(
+                method,
+                target,
+                body=body,
+                content_type=headers.get("content-type", ""),
+                user=headers.get("x-axis-user", ""),
+            )
+        except ValueError:
+            return BAD_REQUEST
+        if is_upload:
+            request = replace(request, stream=cast("BinaryIO", self.rfile), length=length)
+        return answer(self.server.camera, request)
+
+    def _reply(self, method: str, reply: Reply) -> None:
+        words = _REASONS.get(reply.status, "Unknown")
+        head = (
+            f"HTTP/1.1 {reply.status} {words}\r\nContent-Type: {reply.content_type}\r\n"
+            f"Content-Length: {len(reply.body)}\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n"
+        )
+        self.wfile.write(head.encode("latin-1", "replace") + (b"" if method == "HEAD" else reply.body))
+
+
+def listen(path: Path) -> BackEnd:
+    """Return a server at the socket *path*, whose *camera* is to be set before it serves."""
+    path.unlink(missing_ok=True)
+    server = BackEnd(str(path), _Handler)
+    path.chmod(0o660)
+    return server
+
+
+def _write(name: str, text: str, mode: int = 0o600, gid: int = 0) -> None:
+    temporary = RUN / f"{name}.new"
+    temporary.write_text(text, "utf-8")
+    os.chown(temporary, 0, gid)
+    temporary.chmod(mode)
+    temporary.replace(RUN / name)
+
+
+def _write_apps(camera: Camera) -> None:
+    """Write what Apache is to know of the apps; when that has changed, it reads it without ending connections."""
+    text = render_apps([app for app, _ in camera.apps()], PLACES.packages, FCGI)
+    path = RUN / "apps.conf"
+    if not path.exists() or path.read_text("utf-8") != text:
+        _write("apps.conf", text)
+        with suppress(OSError, ValueError):
+            os.kill(int((RUN / "apache.pid").read_text()), signal.SIGUSR1)
+
+
+def _write_files(camera: Camera) -> None:
+    for name, text in login_files(camera.kept.accounts, camera.facts.realm).items():
+        _write(name, text, 0o640, _WEB_GID)
+    _write_apps(camera)
+
+
+def _wait_for_settings() -> dict[str, Any]:
+    """Return the settings; wait for them in a camera that has not woken up yet."""
+    settings = RUN / "settings"
+    if not settings.exists():
+        wake = RUN / "wake"
+        os.mkfifo(wake, 0o600)
+        with wake.open() as stream:
+            stream.read()
+        wake.unlink()
+    found: dict[str, Any] = json.loads(settings.read_text("utf-8"))
+    return found
+
+
+def _start_apache(facts: Facts) -> None:
+    with suppress(OSError, ValueError):  # one of a back end that has ended
+        os.kill(int((RUN / "apache.pid").read_text()), signal.SIGKILL)
+        (RUN / "apache.pid").unlink()
+    (RUN / "web").mkdir(exist_ok=True)
+    _write("apache.conf", render_configuration(facts, ROUTES, program=PROGRAM, run=RUN))
+    environment = {"LD_LIBRARY_PATH": str(PROGRAM / "lib"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    words = [str(PROGRAM / "bin/axis-httpd"), "-f", str(RUN / "apache.conf"), "-DFOREGROUND"]
+    process = subprocess.Popen(words, env=environment, cwd="/", stdin=subprocess.DEVNULL)
+
+    def watch() -> None:
+        code = process.wait()
+        with suppress(OSError):
+            sys.stderr.write((RUN / "error.log").read_text("utf-8", "replace")[-2000:])
+        sys.stderr.write(f"the web server has ended: {code}\n")
+        sys.stderr.flush()
+        os._exit(1)  # init starts both anew
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> None:
+    RUN.mkdir(exist_ok=True)
+    os.chown(RUN, 0, _WEB_GID)
+    RUN.chmod(0o750)
+    FCGI.mkdir(exist_ok=True)
+    FCGI.chmod(0o1777)
+    server = listen(RUN / "back-end.sock")
+    os.chown(RUN / "back-end.sock", 0, _WEB_GID)
+    static = json.loads((PROGRAM / "camera.json").read_text("utf-8"))
+    settings = _wait_for_settings()
+    facts = Facts(version=static["version"], architecture=static["architecture"], serial=settings["serial"])
+    _write("certificate.pem", settings["certificate"])
+    camera = server.camera = Camera(facts, PLACES, on_change=_write_files)
+    if not camera.kept.accounts and settings["accounts"]:
+        with camera.changing() as kept:
+            kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
+    _write_files(camera)
+    _start_apache(facts)
+    camera.boot()
+    _write("ready", "")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

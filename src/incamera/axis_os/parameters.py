@@ -1,0 +1,147 @@
+"""A camera's parameters (param.cgi), and the file with those of an app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from incamera.axis_os.xml_text import quoteattr
+
+if TYPE_CHECKING:
+    from incamera.axis_os.facts import Facts
+
+ROOT = "root."
+# Nobody sets these over param.cgi.
+_READ_ONLY = ("root.Brand.", "root.Properties.")
+_LINE = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
+_PLAIN_LINE = re.compile(r"(?P<name>[^=\s]+)=(?P<value>.*)")
+_MASK = "******"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of an app."""
+
+    app: str
+    name: str
+    value: str
+    type: str
+
+
+def parse_parameters(app: str, text: str) -> list[Parameter]:
+    """Return the parameters in the file of an app: lines `NAME="VALUE" type="TYPE"`, or `NAME=VALUE`."""
+    found = []
+    for line in text.splitlines():
+        if match := _LINE.match(line):
+            found.append(Parameter(app, match["name"], decode(match["value"]), match["type"] or "string"))
+        elif match := _PLAIN_LINE.fullmatch(line):
+            found.append(Parameter(app, match["name"], decode(match["value"]), "string"))
+    return found
+
+
+def render_parameters(parameters: Iterable[Parameter]) -> str:
+    """Return the file of an app with its parameters."""
+    return "".join(f'{one.name}="{_quote(one.value)}" type="{_quote(one.type)}"\n' for one in parameters)
+
+
+def decode(text: str) -> str:
+    """Return *text* with `%41` as A."""
+
+    def byte(match: re.Match[bytes]) -> bytes:
+        return bytes([int(match[1], 16)])
+
+    return re.sub(rb"%([0-9A-Fa-f]{2})", byte, text.encode("utf-8", "replace")).decode("utf-8", "replace")
+
+
+def _quote(text: str) -> str:
+    return text.replace("%", "%25").replace('"', "%22").replace("\n", "%0A").replace("\r", "%0D")
+
+
+def own_parameters(facts: Facts) -> dict[str, str]:
+    """Return the camera's own parameters, by their names with `root.`."""
+    return {
+        **_stored_parameters(),
+        "root.Brand.WebURL": facts.rules["web_url"],
+        "root.Network.HostName": facts.host_name,
+        "root.Properties.Firmware.Version": facts.version,
+        "root.Properties.System.Architecture": facts.architecture,
+        "root.Properties.System.SerialNumber": facts.serial,
+    }
+
+
+@cache
+def _stored_parameters() -> Mapping[str, str]:
+    text = (Path(__file__).parent / "data" / "parameters.txt").read_text("utf-8")
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def app_group(app: str) -> str:
+    """Return the name of the group with the parameters of *app*. The first letter is a capital there (third-party)."""
+    return f"{ROOT}{app[:1].upper()}{app[1:]}."
+
+
+def app_parameters(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """Return what param.cgi shows of *parameters* of apps, by their names with `root.`."""
+    return {
+        f"{app_group(one.app)}{one.name}": _MASK if one.type.startswith("password") else one.value for one in parameters
+    }
+
+
+def list_parameters(parameters: Mapping[str, str], group: str | None) -> str:
+    """Return what `param.cgi?action=list` answers to *group*: names, groups and patterns with commas between them."""
+    if not group:
+        return _lines(parameters.items())
+    found = []
+    for wanted in group.split(","):
+        prefix = "" if wanted == "root" or wanted.startswith(ROOT) else ROOT
+        pattern = _pattern(prefix + wanted)
+        lines = [(name.removeprefix(prefix), value) for name, value in parameters.items() if pattern.match(name)]
+        found.append(_lines(lines) if lines else f"# Error: Error -1 getting param in group '{wanted}'\n")
+    return "".join(found)
+
+
+def _pattern(group: str) -> re.Pattern[str]:
+    parts = ["[^.]*".join(map(re.escape, part.split("*"))) for part in group.rstrip(".").split(".")]
+    return re.compile(r"\.".join(parts) + r"(?:\.|\Z)", re.IGNORECASE)
+
+
+def _lines(items: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"{name}={_one_line(value)}\n" for name, value in items)
+
+
+def _one_line(value: str) -> str:
+    return value.replace("\r", "").replace("\n", "\\n")
+
+
+def find_changes(parameters: Mapping[str, str], fields: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return what an update with *fields* changes, by the names of *parameters*, and the text to answer."""
+    names = {name.lower(): name for name in parameters}
+    changes = {}
+    for field, value in fields.items():
+        if field in ("action", "usergroup", "responseformat"):
+            continue
+        wanted = field if field.startswith(ROOT) else ROOT + field
+        name = names.get(wanted.lower())
+        if name is None or name.startswith(_READ_ONLY):
+            return {}, f"# Error: Error setting '{field}' to '{_one_line(value)}'!\n"
+        changes[name] = value
+    return changes, "OK"
+
+
+def define_parameters(parameters: Mapping[str, str], group: str | None, model: str) -> str:
+    """Return what `param.cgi?action=listdefinitions` answers: all as text, for the administrator."""
+    shown = [line.partition("=") for line in list_parameters(parameters, group).splitlines() if line[:1] != "#"]
+    rows = "".join(
+        f'  <parameter name={quoteattr(name.removeprefix(ROOT))} value={quoteattr(value)} securityLevel="7777">'
+        "<type><string /></type></parameter>\n"
+        for name, _, value in shown
+    )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n<parameterDefinitions version="1.0" '
+        'xmlns="http://www.axis.com/ParameterDefinitionsSchema">\n'
+        f'<model>{model}</model>\n<group name="root">\n{rows}</group>\n</parameterDefinitions>\n'
+    )

@@ -1,0 +1,62 @@
+"""What a camera keeps over a restart: accounts, switches, own parameters that were changed, and the installed apps."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from incamera.axis_os.accounts import Account
+from incamera.axis_os.applications import Installed
+
+FIRST_UID = 2000
+
+
+@dataclass
+class Kept:
+    """The values that are kept. *next_uid*: no later app gets the user of an earlier one."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    switches: dict[str, bool] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    apps: dict[str, Installed] = field(default_factory=dict)
+    next_uid: int = FIRST_UID
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "accounts": {name: account.to_json() for name, account in self.accounts.items()},
+            "switches": self.switches,
+            "parameters": self.parameters,
+            "apps": {name: app.to_json() for name, app in self.apps.items()},
+            "next_uid": self.next_uid,
+        }
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> Kept:
+        return cls(
+            accounts={name: Account.from_json(one) for name, one in table["accounts"].items()},
+            switches=dict(table["switches"]),
+            parameters=dict(table["parameters"]),
+            apps={name: Installed.from_json(one) for name, one in table["apps"].items()},
+            next_uid=int(table["next_uid"]),
+        )
+
+
+def load_kept(path: Path) -> Kept:
+    """Return what is kept in the file *path*; nothing when there is none, or when it is damaged."""
+    try:
+        return Kept.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Kept()
+
+
+def save_kept(path: Path, kept: Kept) -> None:
+    """Write *kept* to the file *path*. Raises OSError."""
+    temporary = path.with_name(f"{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(kept.to_json(), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

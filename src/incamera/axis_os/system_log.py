@@ -1,0 +1,69 @@
+"""The system log of a camera: its last lines, in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+_MOST_LINES = 5000
+_MOST_BYTES = 2 << 20
+_LONGEST_LINE = 2048
+
+
+class SystemLog:
+    """The log of the camera *host_name*. Threads may write to it."""
+
+    def __init__(self, host_name: str) -> None:
+        self.host_name = host_name
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def write(self, source: str, text: str, *, pid: int = 0, level: str = "INFO") -> None:
+        """Write the lines of *text*, which *source* says."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        who = f"{source}[{pid}]" if pid else source
+        for line in text.split("\n") or [""]:
+            entry = f"{time} {self.host_name} [ {level:<7} ] {who}: {_printable(line[:_LONGEST_LINE])}"
+            with self._lock:
+                if len(self._lines) == _MOST_LINES:
+                    self._bytes -= len(self._lines[0])
+                self._lines.append(entry)
+                self._bytes += len(entry)
+                while self._bytes > _MOST_BYTES:
+                    self._bytes -= len(self._lines.popleft())
+
+    def load(self, lines: Iterable[str]) -> None:
+        """Put *lines* in the place of those that there are."""
+        with self._lock:
+            self._lines.clear()
+            self._lines.extend(lines)
+            self._bytes = sum(map(len, self._lines))
+
+    def lines(self) -> list[str]:
+        with self._lock:
+            return list(self._lines)
+
+    def show(self, app: str | None) -> str:
+        """Return what systemlog.cgi answers: all lines, or those of *app*."""
+        with self._lock:
+            lines = [line for line in self._lines if app is None or _is_about(line, app)]
+        head = "----- Contents of SYSTEM_LOG" + (f" for '{_printable(app)}'" if app else "") + " -----\n\n"
+        return head + "".join(f"{line}\n" for line in lines)
+
+
+def _is_about(line: str, app: str) -> bool:
+    source, _, text = line.partition("] ")[2].partition(": ")
+    return source.partition("[")[0] == app or f"sdk{app}.service" in text
+
+
+def _printable(text: str) -> str:
+    """Return *text* with control characters as rsyslog writes them: `#033`."""
+
+    def shown(one: str) -> str:
+        codes = one.encode("utf-8", "replace")
+        return one if one.isprintable() or one == "\t" else "".join(f"#{code:03o}" for code in codes)
+
+    return "".join(map(shown, text))

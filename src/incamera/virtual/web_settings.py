@@ -1,0 +1,67 @@
+"""What a virtual camera's web server is given when the camera wakes up: a serial number, a certificate, an account."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from incamera.axis_os.accounts import FIRST_USER, make_account
+from incamera.axis_os.facts import Facts
+
+if TYPE_CHECKING:
+    from incamera.targets.profile import Profile
+
+_DAYS = 3650
+
+
+def make_certificate(host_name: str) -> tuple[str, bytes]:
+    """Return the SHA-256 of a new certificate for *host_name*, in hexadecimal digits, and the PEM file with its key.
+
+    Its names are those of a camera's own certificate, which is self-signed.
+    """
+    from cryptography import x509  # lazy: start-up; only cameras with a web server have one
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    serial = host_name.removeprefix("axis-").upper()
+    name = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Axis Communications AB"),
+            x509.NameAttribute(x509.NameOID.SERIAL_NUMBER, serial),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{host_name}-eccp256-1"),
+        ]
+    )
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=_DAYS))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(host_name), x509.DNSName(f"{host_name}.local")]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ) + certificate.public_bytes(serialization.Encoding.PEM)
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest(), pem
+
+
+def plan_settings(mac: str, certificate: bytes, password: str, profile: Profile) -> str:
+    """Return the settings for a camera of *profile* as link.sh takes them: in base64."""
+    serial = mac.replace(":", "").upper()
+    facts = Facts(version=profile.version, architecture=str(profile.architecture), serial=serial)
+    settings = {
+        "serial": serial,
+        "certificate": certificate.decode("ascii"),
+        "accounts": {FIRST_USER: make_account(FIRST_USER, password, facts.realm).to_json()},
+    }
+    return base64.b64encode(json.dumps(settings).encode()).decode()

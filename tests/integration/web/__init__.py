@@ -1,0 +1,1 @@
+"""Virtual cameras that are reached through their web server."""
