@@ -42,7 +42,7 @@ async def watch_interval(board: Board) -> None:
 
 
 async def main(wanted: int | None) -> None:
-    board = Board(interval=float(acap.parameters.add("Interval", 1, "int:min=1;max=60")))
+    board = Board(interval=acap.parameters.number("Interval"))
     async with asyncio.TaskGroup() as tasks:
         watchers = [tasks.create_task(watch(board)) for watch in (watch_frames, watch_ports, watch_interval)]
         for _ in itertools.islice(itertools.count(), wanted):

@@ -33,7 +33,6 @@ def save(disk: Any) -> None:
 
 def main() -> None:
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else None
-    acap.parameters.add("Interval", 60, "int:min=1;max=86400")
     with acap.parameters.changes("Interval") as changes, acap.storage.Storage("SD_DISK") as disk:
         for number in itertools.islice(itertools.count(), wanted):
             if number:

@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from .command import Run
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("services") / "services"
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "services"
     shutil.copytree(Path(__file__).parent / "projects/services", folder)
     return folder
 
 
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 def test_app_has_events_and_parameters(camera: VirtualCamera, incamera: Run, app: Path) -> None:
-    for interval in (5, 6):  # parameters stay
+    for interval, more in ((5, {}), (6, {"Level": "3"})):  # the first one's value stays, the second one is added
+        if more:
+            with (app / "pyproject.toml").open("a", encoding="utf-8") as settings:
+                settings.write('Level = "3"\n')
         done = incamera("run", "--device", camera.name, cwd=app)
         assert done.code == 0, done.err
         told: dict[str, list[Any]] = collections.defaultdict(list)
         for line in done.out.splitlines():
             kind, *rest = json.loads(line)
             told[kind].append(rest)
-        assert told["parameters"] == [[{"Interval": str(interval)}, "ACCC8E000000"]]
+        assert told["parameters"] == [[{"Interval": str(interval)} | more, "ACCC8E000000"]]
         assert told["changed"] == [[str(interval + 1)]]
         topic = "tnsaxis:CameraApplicationPlatform/services/Door"
         assert told["topic"] == [[topic]]
@@ -85,3 +88,16 @@ def test_camera_without_messages_is_told(camera: VirtualCamera, incamera: Run, a
     done = incamera("run", "--device", camera.name, "--", "messages", cwd=app)
     assert done.code != 0
     assert "LibraryMissing: this camera has no messages" in done.err + done.out
+
+
+@pytest.mark.matrix
+@on(DEFAULT_PROFILE)
+def test_parameter_that_is_declared_while_the_app_runs_is_there(camera: VirtualCamera, app: Path) -> None:
+    here = ("--device", camera.name)
+    with running("run", "--watch", "-C", app, *here, "--", "serve", env=command_environment()) as command:
+        command.await_output('["ready", ["Interval"')
+        with (app / "pyproject.toml").open("a", encoding="utf-8") as settings:
+            settings.write('Tone = "low"\n')
+        command.await_output('"Tone"]]')
+        command.press_ctrl_c()
+        assert command.finish() == 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from incamera.deployment.deploy import deploy
@@ -47,6 +48,8 @@ class Deployed:
     """The folder on the device in which the app keeps its data. Empty: no place can be written."""
     work: str = ""
     """The folder on the device for the app's working folder. Empty: it works in the bundle."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What tells acap of the app."""
 
     @property
     def session(self) -> Session:
@@ -54,8 +57,8 @@ class Deployed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that every program of the app has: the app itself, its tests."""
-        return {DATA_VARIABLE: self.data} if self.data else {}
+        """The variables that the app has, whichever way it is started."""
+        return {**self.variables, **({DATA_VARIABLE: self.data} if self.data else {})}
 
     @property
     def app_environment(self) -> dict[str, str]:

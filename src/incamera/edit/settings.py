@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from incamera.build.keys import runtime_key
+from incamera.eap.declared import app_variables
 from incamera.project.entry_check import checked_entry
 from incamera.project.lockfile import find_lock
 from incamera.project.reload import reload_project
@@ -25,6 +26,7 @@ class SessionSettings:
         self._environment = environment
         self.project = project
         self._key = self._find_key(project)
+        self._variables = app_variables(project)
 
     def find_staleness(self) -> str | None:
         """Return why the app must be built and deployed again, None if it need not. Raises ConfigError."""
@@ -35,7 +37,8 @@ class SessionSettings:
             return "dependencies changed"
         before = self.project
         # The entry is passed with each start; the version comes with pyproject.toml, which is sent like any file.
-        if replace(now, entry=before.entry, version=before.version) != before:
+        is_other = replace(now, entry=before.entry, version=before.version) != before
+        if is_other or app_variables(now) != self._variables:
             return "settings changed"
         self.project = now
         return None

@@ -15,6 +15,7 @@ from incamera.deployment.apply import Deployed, deploy_bundle
 from incamera.deployment.data import plan_data, plan_work
 from incamera.deployment.fit import require_fit
 from incamera.deployment.request import DeployRequest
+from incamera.eap.declared import app_variables
 from incamera.project.bundled_sources import check_sources
 from incamera.project.entry_check import check_declared_entry, check_in_bundle
 from incamera.project.targets import target_for_device
@@ -72,7 +73,8 @@ def deploy_over(
     data = plan_data(context.reporter, connection, project)
     bundle, table = _make_fitting(context, project, connection, request, transform=transform, starts=starts)
     done = deploy_bundle(context, connection, table, bundle, request)
-    return replace(done, data=data, work=plan_work(connection.facts, project.name))
+    work = plan_work(connection.facts, project.name)
+    return replace(done, data=data, work=work, variables=app_variables(project))
 
 
 def _make_fitting(

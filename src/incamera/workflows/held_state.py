@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import incamera
+from incamera.eap.declared import app_variables
 from incamera.project.included import included_folder, included_name
 from incamera_agent.wire import protocol
 
@@ -84,7 +85,7 @@ def digest_settings(context: Context, project: Project, lock: Lock) -> str:
 
     what = [runtime_key(project, lock, context.environment)]
     if project.has_build_system:
-        what += [repr(project), files_digest(project.folder, project.find_files())]
+        what += [repr(project), repr(app_variables(project)), files_digest(project.folder, project.find_files())]
     else:
         what.append(_describe(project))
     return hashlib.sha256(repr(what).encode()).hexdigest()
@@ -107,7 +108,7 @@ def make_stamp(context: Context, project: Project, lockfile: Path) -> str:
 
 
 def _describe(project: Project) -> str:
-    return repr(replace(project, entry=None, chosen=None, version=""))
+    return repr((replace(project, entry=None, chosen=None, version=""), app_variables(project)))
 
 
 def _own_files(local: Iterable[str]) -> Iterator[tuple[str, int, int]]:

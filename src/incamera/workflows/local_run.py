@@ -12,20 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from incamera.eap.manifest import default_app_name, load_manifest
+from incamera.eap.declared import NAME_VARIABLE, load_declared
 from incamera.errors import ConfigError, ToolFailed, UsageError
 from incamera.proc import become, run
 from incamera.project.entry_check import checked_entry
 from incamera.project.included import included_name
-from incamera.project.package_settings import load_package_settings
 from incamera.virtual.stand_ins import host_stand_ins
 
 if TYPE_CHECKING:
     from incamera.project.settings import Project
 
-# What acap reads: where its frames come from, its parameters, where its events go, its messages, its name.
+# What acap reads: where its frames come from, its parameters, where its events go, and its messages.
 _VIDEO, _PARAMETERS, _EVENTS, _MESSAGES = "ACAP_VIDEO", "ACAP_PARAMETERS", "ACAP_EVENTS", "ACAP_MESSAGES"
-_NAME = "ACAP_APP_NAME"
 _PARAMETERS_HEADER = "# The app's parameters on this computer. When you save a change, the app that runs is told.\n"
 
 
@@ -71,12 +69,13 @@ def _require_included(project: Project, python: str, environment: Mapping[str, s
 
 def _environment(project: Project, video: str | None) -> Mapping[str, str]:
     environment = dict(os.environ)
-    name, parameters = _of_the_package(project)
-    environment.setdefault(_NAME, name)
+    declared = load_declared(project)
+    environment.setdefault(NAME_VARIABLE, declared.name)
     environment.setdefault(_EVENTS, "stderr")
     environment.setdefault(_MESSAGES, "stderr")
     if _PARAMETERS not in environment:
-        environment[_PARAMETERS] = str(_write_parameters(project.folder / ".incamera/parameters.toml", parameters))
+        defaults = {name: default for name, (default, _) in declared.parameters.items()}
+        environment[_PARAMETERS] = str(_write_parameters(project.folder / ".incamera/parameters.toml", defaults))
     if (project.folder / "src").is_dir():
         _prepend(environment, "PYTHONPATH", project.folder / "src")
     if video is not None:
@@ -90,18 +89,6 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
         # Frames come from elsewhere, and the stand-in of larod runs the app's networks.
         _prepend(environment, "LD_LIBRARY_PATH", folder)
     return environment
-
-
-def _of_the_package(project: Project) -> tuple[str, dict[str, str]]:
-    """Return the name of the app in a camera, and its parameters with their defaults."""
-    settings = load_package_settings(project)
-    name, entries = settings.texts.get("appName", ""), settings.parameters
-    if settings.manifest is not None:
-        package = load_manifest(settings.manifest).get("acapPackageConf", {})
-        name = str(package.get("setup", {}).get("appName", ""))
-        entries = package.get("configuration", {}).get("paramConfig", ())
-    defaults = {str(entry["name"]): str(entry.get("default", "")) for entry in entries}
-    return name or default_app_name(project.name), defaults
 
 
 def _write_parameters(path: Path, defaults: Mapping[str, str]) -> Path:

@@ -17,17 +17,20 @@ from packaging.utils import canonicalize_name
 
 from incamera.device.tracebacks import PathRewriter, host_paths
 from incamera.disk import write_atomic
+from incamera.eap.declared import NAME_VARIABLE
 from incamera.errors import DeviceError, StoreError, UsageError
 from incamera.guard.verbs import make_folder, remove_folder
 from incamera.project.dependencies import load_test_requirements
 from incamera.project.variant import plan_variant
 from incamera.runlog.output import run_shown
+from incamera.runtime.launcher.protocol import DATA_VARIABLE
 from incamera.transport.protocols import FileMissing, Program
 from incamera.workflows.deploy import deployed
 from incamera.workflows.lock import ensure_lock
 
 if TYPE_CHECKING:
     from incamera.context import Context
+    from incamera.deployment.apply import Deployed
     from incamera.deployment.request import DeployRequest
     from incamera.device.tracebacks import HostPaths
     from incamera.project.settings import Project
@@ -82,8 +85,7 @@ def run_tests(
         root = done.result.root
         environment = {name: context.environment[name] for name in _PASSED_ON if name in context.environment}
         environment |= {
-            # Not the app's own data: tests may remove what they find.
-            **{name: f"{path}-test" for name, path in done.environment.items()},
+            **environment_of_tests(done),
             "PYTHONDONTWRITEBYTECODE": "1",  # pytest would put byte-code of the tests beside them
             "TMPDIR": scratch,
             "COVERAGE_FILE": f"{scratch}/{_COVERAGE}",
@@ -101,6 +103,12 @@ def run_tests(
         destination = project.folder / context.environment.get("COVERAGE_FILE", ".coverage")
         bring_back(context, done.session, scratch, run, destination, paths)
     return code
+
+
+def environment_of_tests(done: Deployed) -> dict[str, str]:
+    """Return the app's variables, with names of their own for its data and parameters: tests may remove them."""
+    endings = {DATA_VARIABLE: "-test", NAME_VARIABLE: "_test"}
+    return {name: value + endings.get(name, "") for name, value in done.environment.items()}
 
 
 def require_file_name(path: Path) -> None:

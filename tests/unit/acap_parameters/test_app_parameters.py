@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import json
 import os
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from tests.unit.acap_video.conftest import NEWEST, STAND_INS, built_module, fresh_settings, video
 
 import acap
+from acap.params import Parameters
 
 __all__ = ["built_module", "fresh_settings", "video"]
 
@@ -84,6 +86,16 @@ def test_parameters_are_added_once_and_removed(file: Path) -> None:
     assert "Level" not in acap.parameters
     with pytest.raises(KeyError):
         del acap.parameters["Level"]
+
+
+@only_camera
+def test_parameters_that_the_project_declares_are_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = {"interval": ["60", "int:min=1"], "Level": ["3", "int:min=1;max=9"], "Say": ["grüß", "string"]}
+    monkeypatch.setenv("ACAP_DECLARED_PARAMETERS", json.dumps(declared))
+    assert dict(Parameters()) == {"Interval": "5", "Name": "a lamp", "Level": "3", "Say": "grüß"}
+    assert 'Level="3" type="int:min=1;max=9"' in file.read_text("utf-8")
+    Parameters()["Level"] = 4
+    assert Parameters()["Level"] == "4"  # what users have set stays
 
 
 def test_unknown_parameter_is_a_key_error(file: Path) -> None:

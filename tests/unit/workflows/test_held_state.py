@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.eap.declared import app_variables
 from incamera.project.loading import load_project
 from incamera.workflows.held_state import HeldState, make_stamp
 
@@ -95,6 +96,16 @@ def test_what_comes_with_incamera_is_no_source_of_the_projects_own(
     assert state.fits(CONTEXT, load_project(project))
     (packages / "acap/camera.py").touch()  # a newer incamera brings another acap
     assert held(project).stamp != state.stamp
+
+
+def test_agent_is_not_used_for_other_parameters_than_it_was_started_with(project: Path) -> None:
+    text = TEXT.format(version="1", dependencies='["acap"]')
+    (project / "pyproject.toml").write_text(text)
+    state = held(project)
+    (project / "pyproject.toml").write_text(f'{text}[tool.incamera.package.parameters]\nInterval = "5"\n')
+    assert held(project).stamp != state.stamp
+    variables = {"ACAP_APP_NAME": "bell", "ACAP_DECLARED_PARAMETERS": '{"Interval": ["5", "string"]}'}
+    assert app_variables(load_project(project)) == variables
 
 
 def test_state_of_another_version_is_not_believed() -> None:

@@ -7,13 +7,16 @@
     def changed(value):
         ...
 
-`acap.parameters` is a mapping of names to text. A package lists its parameters in `[tool.incamera.package.parameters]`;
-`add` makes one that is not there. On a desk, ACAP_PARAMETERS names a file with lines such as Interval = "5". A program
-that runs is told of changes there, as it is in a camera.
+`acap.parameters` is a mapping of names to text. A project lists its parameters in
+`[tool.incamera.package.parameters]`: the app has them under `incamera run`, too. `add` makes one that is not listed. On
+a desk, ACAP_PARAMETERS names a file with lines such as Interval = "5". A program that runs is told of changes there, as
+it is in a camera.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
@@ -32,6 +35,8 @@ __all__ = ["Changes", "Parameters", "parameters"]
 _Function = TypeVar("_Function", bound=Callable[..., object])
 # AX_PARAMETER_PARAM_SET_ERROR
 _SET_ERROR = 15
+# By it, `incamera run` tells the parameters of the project: {NAME: [DEFAULT, TYPE]}.
+_DECLARED = "ACAP_DECLARED_PARAMETERS"
 _YES, _NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0", "")
 
 
@@ -47,6 +52,7 @@ class Parameters(MutableMapping[str, str]):
     def __init__(self) -> None:
         # The camera's library is not thread safe, and knows one object in a process.
         self._lock = threading.RLock()
+        self._has_declared = False
         self._batch: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> str:
@@ -171,7 +177,25 @@ class Parameters(MutableMapping[str, str]):
         from . import _parameters
 
         _parameters.open_library(app_name().encode())
+        if not self._has_declared:
+            self._add_declared(_parameters)
+            self._has_declared = True
         return _parameters
+
+    def _add_declared(self, camera: Any) -> None:
+        """Add what the project declares and the camera lacks. An installed package needs none of this."""
+        text = os.environ.get(_DECLARED)
+        if not text:
+            return
+        import json
+
+        declared = json.loads(text)
+        prefix = f"root.{app_name()}.".lower()
+        known = {name.lower().removeprefix(prefix) for name in camera.names()}
+        for name, (value, type) in declared.items():
+            if name.lower() not in known:
+                with contextlib.suppress(ParameterExists):
+                    camera.add(_name(name), value.encode(), type.encode())
 
     def _begin_batch(self) -> None:
         self._lock.acquire()

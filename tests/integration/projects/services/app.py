@@ -10,7 +10,6 @@ def tell(kind, *values):
 
 def own_services():
     """Use the app's own events and parameters, and leave at the end."""
-    acap.parameters.add("Interval", 5, "int:min=1;max=60")
     tell("parameters", dict(acap.parameters), acap.parameters["root.Properties.System.SerialNumber"])
     with acap.parameters.changes("Interval", timeout=60) as changes:
         acap.parameters["Interval"] = acap.parameters.integer("Interval") + 1
@@ -31,7 +30,6 @@ def own_services():
 
 def serve():
     """Tell each change of the parameter and each event of a port, until the port is 0."""
-    acap.parameters.add("Interval", 5, "int:min=1;max=60")
 
     @acap.parameters.on_change("Interval")
     def changed(value):
@@ -45,7 +43,7 @@ def serve():
             sys.exit()
 
     with acap.events.State("Door", opened=0) as door:
-        tell("ready")
+        tell("ready", sorted(acap.parameters))
         acap.wait()
 
 
