@@ -142,7 +142,7 @@ def quantized(weights: list[Any], biases: list[Any]) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the detector.")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "shapes.tflite")
     arguments = parser.parse_args()
     arguments.output.write_bytes(quantized(*train(arguments.steps)))

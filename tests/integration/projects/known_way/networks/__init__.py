@@ -1,0 +1,1 @@
+"""Neural networks, which the test puts here."""
