@@ -45,6 +45,15 @@ def test_slow_program_gets_the_newest_frame() -> None:
     assert stream.dropped == third - first - 2
 
 
+def test_program_that_is_always_too_slow_gets_no_old_frames() -> None:
+    with make() as stream:
+        ages = []
+        for _ in range(5):
+            time.sleep(0.1)  # ten frame times, with room for three frames
+            ages.append(time.monotonic() - next(stream).timestamp)
+    assert sorted(ages)[2] < 0.05  # without a wait for a new frame, it is that of the first that found room: 0.07
+
+
 def test_keep_all_gives_the_frames_that_wait_in_the_buffers() -> None:
     with make(keep="all", buffers=5) as stream:
         first = next(stream).sequence

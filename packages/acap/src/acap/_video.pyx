@@ -496,7 +496,8 @@ cdef class Source:
             if self.delay < 0 or age < self.delay:
                 self.delay = age
             return False
-        return self.delay >= 0 and age > self.delay + 1.5 * self.period
+        # A program that was busy from the start has not seen how long frames take: it waits for the next one, once.
+        return age > max(self.delay, 0.0) + 1.5 * self.period
 
     def take(self, bint newest, bint waited):
         raise NotImplementedError
