@@ -43,7 +43,8 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         def python(*words: object) -> list[Any]:
             return ask([sys.executable, str(PROGRAMS / "capture.py"), *map(str, words)], environment)
 
-        return [*rates(c, python), *costs(c, python, arguments.rounds), *frames_kept(python), *imports(environment)]
+        figures = [*rates(c, python), *costs(c, python, arguments.rounds), *frames_kept(python)]
+        return [*figures, *ages(python), *imports(environment)]
 
 
 def build(work: Path, library: Path) -> tuple[Path, dict[str, str]]:
@@ -54,11 +55,16 @@ def build(work: Path, library: Path) -> tuple[Path, dict[str, str]]:
     program = work / "capture"
     flags = ["-O3", "-march=native", "-I", str(glib), "-I", str(work), "-Wl,--allow-shlib-undefined"]
     run(["cc", *flags, str(PROGRAMS / "capture.c"), str(library), "-o", str(program)])
+    paths = {"LD_LIBRARY_PATH": str(library.parent), "PYTHONPATH": str(build_acap(work))}
+    return program, {**os.environ, **paths}
+
+
+def build_acap(work: Path) -> Path:
+    """Build acap below *work*, and return the folder to import it from."""
     package = work / "acap"
     shutil.copytree(ROOT / "packages/acap", package, ignore=shutil.ignore_patterns("*.c", "*.so"))
     run([sys.executable, "setup.py", "-q", "build", "--build-lib", str(work / "lib")], cwd=package)
-    paths = {"LD_LIBRARY_PATH": str(library.parent), "PYTHONPATH": str(work / "lib")}
-    return program, {**os.environ, **paths}
+    return work / "lib"
 
 
 def ask(words: list[str], environment: dict[str, str]) -> list[Any]:
@@ -111,6 +117,17 @@ def frames_kept(python: Program) -> list[Figure]:
             name="buffers and descriptors not returned", value=held + descriptors, unit="", goal=0,
             baseline=f"{rebuilt} streams rebuilt",
         ),
+    ]  # fmt: skip
+
+
+def ages(python: Program) -> list[Figure]:
+    say("a program that is ten times too slow")
+    found = python("age", 30, RATE, 10)
+    return [
+        Figure(
+            name="frame times that the oldest frame of a program ten times too slow has waited",
+            value=max(found), unit="", goal=2, baseline=f"median {sorted(found)[len(found) // 2]:.1f}",
+        )
     ]  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""What capture.c does, with acap: `loop`, `async`; `memory` and `address` look at what frames cost."""
+"""What capture.c does, with acap: `loop`, `async`. `memory` and `address` look at what frames cost, `age` at how old
+they are.
+"""
 
 from __future__ import annotations
 
@@ -73,12 +75,25 @@ def address() -> None:
                 print(json.dumps("memfd:vdo-buffer" in line))
 
 
+def age(frames: int, rate: float, slowness: float) -> None:
+    """Take *frames*, each after *slowness* frame times of other work, and print how many frame times old each is."""
+    with acap.video.Stream(1280, 720, "nv12", framerate=rate) as stream:
+        ages = []
+        for _ in range(frames):
+            time.sleep(slowness / rate)
+            frame = next(stream)
+            ages.append((time.monotonic() - frame.timestamp) * rate)
+        print(json.dumps(ages))
+
+
 if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
     if kind == "loop":
         report(int(rest[0]), float(rest[1]), rest[2] == "mean")
     elif kind == "async":
         asyncio.run(report_async(int(rest[0]), float(rest[1])))
+    elif kind == "age":
+        age(int(rest[0]), float(rest[1]), float(rest[2]))
     elif kind == "memory":
         memory(int(rest[0]), float(rest[1]))
     else:

@@ -185,7 +185,9 @@ def sdk_image(context: Context, architecture: str) -> tuple[bytes, bytes]:
 
 def pkg_config(libraries: tuple[Any, ...]) -> Mapping[str, str]:
     """Return the files of pkg-config that the vendor's sysroot has for *libraries* and for GLib."""
-    start = "prefix=/usr\nincludedir=${prefix}/include\nlibdir=${prefix}/lib\nDescription: made by a test\nVersion: 12\n"
+    start = (
+        "prefix=/usr\nincludedir=${prefix}/include\nlibdir=${prefix}/lib\nDescription: made by a test\nVersion: 12\n"
+    )
     files = {
         name: f"{start}Name: {name}\nRequires: {' '.join(library.requires)}\n"
         f"Cflags: -I${{includedir}}\nLibs: -L${{libdir}} -l{library.link}\n"
