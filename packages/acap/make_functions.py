@@ -57,6 +57,10 @@ AXOVERLAY2 = (
     *("axo_get_aligned_size", "axo_get_buffer", "axo_buffer_get_data", "axo_buffer_get_byte_size"),
     *("axo_submit_buffer", "axo_err_get_code", "axo_err_get_message", "axo_err_clear"),
 )
+AXOVERLAY = (
+    *("axoverlay_init_axoverlay_settings", "axoverlay_init", "axoverlay_is_backend_supported", "axoverlay_redraw"),
+    *("axoverlay_init_overlay_data", "axoverlay_create_overlay", "axoverlay_destroy_overlay"),
+)
 AXEVENT = (
     *("ax_event_key_value_set_new", "ax_event_key_value_set_free", "ax_event_key_value_set_add_key_value"),
     *("ax_event_key_value_set_mark_as_source", "ax_event_key_value_set_mark_as_data"),
@@ -96,6 +100,7 @@ CALLED = {
     "bbox": BBOX,
     "licensekey": LICENSEKEY,
     "axstorage": AXSTORAGE,
+    "axoverlay": AXOVERLAY,
     "axoverlay2": AXOVERLAY2,
     "axevent": AXEVENT,
     "axparameter": AXPARAMETER,

@@ -11,7 +11,19 @@ from .conftest import PACKAGE
 
 @pytest.mark.parametrize(
     "library",
-    ["vdo", "larod", "axevent", "axoverlay2", "axparameter", "axstorage", "bbox", "datahub", "licensekey", "mdb"],
+    [
+        "vdo",
+        "larod",
+        "axevent",
+        "axoverlay",
+        "axoverlay2",
+        "axparameter",
+        "axstorage",
+        "bbox",
+        "datahub",
+        "licensekey",
+        "mdb",
+    ],
 )
 def test_table_is_what_the_script_makes(library: str) -> None:
     made = runpy.run_path(str(PACKAGE / "make_functions.py"))

@@ -29,7 +29,6 @@ def open_library():
     if message != NULL:
         raise LibraryMissing(
             f"the library for overlays libaxoverlay2.so.1 cannot be opened ({message.decode('utf-8', 'replace')})",
-            hint="AXIS OS 12.10 and newer have it, on ARTPEC-7 to -9; on a desk, name a file for a picture in ACAP_PICTURE",
         )
     message = axoverlay2_lacks(&since)
     if message != NULL:

@@ -453,6 +453,19 @@ def overlay_error(code: int, text: str, doing: str) -> DrawingError:
     return kind(message, code=code, domain="axoverlay2")
 
 
+def older_overlay_error(code: int, text: str, doing: str) -> DrawingError:
+    """Return the exception for an error of the older library for overlays."""
+    message = f"cannot {doing}: {text}"
+    if code == _AXOVERLAY_UNAVAILABLE:
+        hint = 'add "video" to resources.linux.user.groups in the manifest'
+        return DrawingDenied(message, hint=hint, code=code, domain="axoverlay")
+    kind = BadDrawing if code in _AXOVERLAY_BAD else DrawingFailed
+    return kind(message, code=code, domain="axoverlay")
+
+
+# axoverlay_error_code
+_AXOVERLAY_BAD, _AXOVERLAY_UNAVAILABLE = (1000, 5000), 6000
+
 # AXStorageErrorCode
 _STORAGE_GENERIC, _STORAGE_ARGUMENT = 0, 1
 

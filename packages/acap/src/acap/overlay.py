@@ -3,9 +3,9 @@
     with acap.overlay.Overlay(320, 64, position="top-left") as overlay:
         overlay.draw(image)  # a Pillow image, or an array of RGBA
 
-Needs AXIS OS 12.10 on ARTPEC-7, -8 or -9, the group `video`, and `"overlay": {"enabled": true}` in the manifest's
-resources. On a desk, ACAP_PICTURE names a file: the video's picture with the overlays (PNG). It needs PyAV:
-`pip install 'acap[desk]'`.
+Needs ARTPEC and the group `video`; from AXIS OS 12.10 on, also `"overlay": {"enabled": true}` in the manifest's
+resources. There it uses the camera's axoverlay2, and before its older axoverlay. On a desk, ACAP_PICTURE names a file:
+the video's picture with the overlays (PNG). It needs PyAV: `pip install 'acap[desk]'`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .errors import BadDrawing, DrawingClosed, VideoError, _Expected
+from .errors import BadDrawing, DrawingClosed, LibraryMissing, VideoError, _Expected
 from .on_desk import desk_path
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Overlay:
         self.width, self.height = width, height
         self._place = _Place(width, height, position, margin)
         path = desk_path("ACAP_PICTURE")
-        self._shown: Any = _Streams(self._place) if path is None else _OnDesk(path, self._place)
+        self._shown: Any = _in_camera(self._place) if path is None else _OnDesk(path, self._place)
 
     def draw(self, image: Any) -> None:
         """Show *image* in place of what is shown: a Pillow image, or a buffer of bytes such as an array of uint8.
@@ -128,6 +128,42 @@ class _Place:
             left = right if self.position.endswith("right") else self.margin
             top = bottom if self.position.startswith("bottom") else self.margin
         return max(left, 0), max(top, 0)
+
+
+def _in_camera(place: _Place) -> _Streams | _AllStreams:
+    """Return the overlay of axoverlay2, or of the older axoverlay if the camera has only that."""
+    from . import _overlay
+
+    try:
+        _overlay.open_library()
+    except LibraryMissing as newer:
+        try:
+            return _AllStreams(place)
+        except LibraryMissing as older:
+            hint = "not all chips have overlays; on a desk, name a file for a picture in ACAP_PICTURE"
+            raise LibraryMissing(f"this camera has no overlays: {newer}; {older}", hint=hint) from None
+    return _Streams(place)
+
+
+class _AllStreams:
+    """The overlay of the older library, which puts it over each stream by itself."""
+
+    def __init__(self, place: _Place) -> None:
+        from ._axoverlay import Picture
+
+        sides = {"left": -1, "top": -1, "right": 1, "bottom": 1}
+        down, _, across = place.position.partition("-")
+        self._picture = Picture(place.width, place.height, sides.get(across, 0), sides.get(down, 0), place.margin)
+
+    @property
+    def count(self) -> int:
+        return self._picture.count
+
+    def show(self, rgba: bytes) -> None:
+        self._picture.show(rgba)
+
+    def close(self) -> None:
+        self._picture.close()
 
 
 class _OnDesk:

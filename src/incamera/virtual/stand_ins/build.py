@@ -91,6 +91,7 @@ IMITATED = {
     "axparameter": Imitated((*GLIB, "-lpthread")),
     "licensekey": Imitated(()),
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
+    "axoverlay": Imitated((*GLIB, "-lpthread", "-ldl"), own=("incamera_draw",)),
     "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
     "mdb": Imitated(("-lpthread",)),
     "datahub": Imitated(("-lpthread",)),

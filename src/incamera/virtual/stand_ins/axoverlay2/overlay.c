@@ -381,18 +381,6 @@ uint64_t axo_detailed_format_get_drm_modifier(const axo_detailed_format *format,
     return 0;
 }
 
-/* Lay a pixel of ARGB32 over the picture; its colours are multiplied by its opacity. */
-static void draw_argb(const struct incamera_picture *picture, int x, int y, const uint8_t *bgra)
-{
-    unsigned alpha = bgra[3];
-    uint8_t rgb[3];
-    for (int n = 0; n < 3 && alpha; n++) {
-        unsigned value = bgra[2 - n] * 255u / alpha;
-        rgb[n] = (uint8_t)(value > 255 ? 255 : value);
-    }
-    draw_pixel(picture, x, y, rgb, alpha);
-}
-
 static void draw_buffer(const struct incamera_picture *picture, const struct overlay *overlay, const uint8_t *data)
 {
     unsigned step = overlay->props.twice ? 2 : 1;

@@ -39,4 +39,16 @@ static inline void draw_pixel(const struct incamera_picture *picture, int x, int
     }
 }
 
+/* Lay a pixel of ARGB32 over the picture; its colours are multiplied by its opacity. */
+static inline void draw_argb(const struct incamera_picture *picture, int x, int y, const uint8_t *bgra)
+{
+    unsigned alpha = bgra[3];
+    uint8_t rgb[3];
+    for (int n = 0; n < 3 && alpha; n++) {
+        unsigned value = bgra[2 - n] * 255u / alpha;
+        rgb[n] = (uint8_t)(value > 255 ? 255 : value);
+    }
+    draw_pixel(picture, x, y, rgb, alpha);
+}
+
 #endif
