@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _LINE = 'APPNAME="'
 
@@ -24,6 +27,8 @@ def app_name() -> str:
     for folder in (start, *start.parents):
         if name := _packaged(folder / "package.conf"):
             return name
+    from pathlib import Path
+
     data = Path(os.environ.get("INCAMERA_DATA", ""))
     if data.parent.name == ".data":
         return data.name.replace("-", "_")
@@ -33,6 +38,8 @@ def app_name() -> str:
 
 def _program() -> Path:
     """Return the folder of the program that runs."""
+    from pathlib import Path
+
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     return Path(main).resolve().parent if main else Path.cwd()
 

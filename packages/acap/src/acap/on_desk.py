@@ -8,10 +8,17 @@ events are written to, or "stderr". ACAP_MESSAGES: the file with messages of the
 from __future__ import annotations
 
 import os
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def desk_path(variable: str) -> Path | None:
     """Return the path that *variable* names, or None: then there is a camera."""
     name = os.environ.get(variable)
-    return Path(name) if name else None
+    if not name:
+        return None
+    from pathlib import Path
+
+    return Path(name)
