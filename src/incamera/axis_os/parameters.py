@@ -48,6 +48,11 @@ def render_parameters(parameters: Iterable[Parameter]) -> str:
     return "".join(f'{one.name}="{_quote(one.value)}" type="{_quote(one.type)}"\n' for one in parameters)
 
 
+def render_change(parameter: Parameter) -> str:
+    """Return the line that gives a parameter another value, for the script that sets it."""
+    return f'{parameter.name}="{_quote(parameter.value)}"\n'
+
+
 def decode(text: str) -> str:
     """Return *text* with `%41` as A."""
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from incamera.axis_os.parameters import Parameter, decode, parse_parameters, render_parameters
+from incamera.axis_os.parameters import Parameter, decode, parse_parameters, render_change
 from incamera.errors import UsageError
 
 EVENTS_FOLDER = "/run/incamera-events"
@@ -16,7 +16,7 @@ PARAMETERS_FOLDER = "/usr/local/packages/.incamera-parameters"
 
 __all__ = [
     "EVENTS_FOLDER", "PARAMETERS_FOLDER", "Event", "Parameter", "Value", "parse_event", "parse_parameters",
-    "parse_value", "render_event", "render_parameters", "state_name",
+    "parse_value", "render_change", "render_event", "state_name",
 ]  # fmt: skip
 
 Value = bool | int | float | str

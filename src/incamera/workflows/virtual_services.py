@@ -23,8 +23,8 @@ from incamera.virtual.services import (
     Value,
     parse_event,
     parse_parameters,
+    render_change,
     render_event,
-    render_parameters,
     state_name,
 )
 
@@ -50,10 +50,31 @@ done
 )
 # $2: how many bytes of the log were read already.
 _LOG = Script("log", '[ -f "$1/log" ] && [ ! -L "$1/log" ] || exit 0; wc -c <"$1/log"; tail -c "+$(($2 + 1))" "$1/log"')
+# The lock of the stand-ins is that of flock, which no shell in the camera has. While there is a folder .host, they do
+# not begin. When no program holds the lock, it is ours. /proc/locks has its inode, and "->" before those who wait.
+_LOCK = """
+lock() {
+    tries=0 folder=$1
+    until mkdir "$folder/.host" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { echo "$folder is in use" >&2; exit 1; }
+        sleep 0.2
+    done
+    trap 'rmdir "$folder/.host"' EXIT
+    [ -e "$folder/.lock" ] || return 0
+    inode=$(ls -i "$folder/.lock" | { read -r number rest; echo "$number"; })
+    while grep -v -e "->" /proc/locks | grep -q ":$inode "; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || { echo "$folder is in use" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+"""
 # $2: the file of the state, or nothing. With `set -C`, the new file must be new.
 _SEND = Script(
     "send",
-    """
+    _LOCK
+    + """
 refuse() { echo "$1 is not what events are written to" >&2; exit 1; }
 require_folder() { mkdir "$1" 2>/dev/null || [ -d "$1" ] && [ ! -L "$1" ] || refuse "$1"; }
 require_file() { [ ! -L "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; } || refuse "$1"; }
@@ -61,6 +82,7 @@ umask 0
 require_folder "$1"; require_folder "$1/declared"
 new=$1/declared/.new$$ state=${2:+$1/declared/$2}
 require_file "$1/log"; require_file "$state"
+lock "$1"
 set -C
 cat >"$new" && cat "$new" >>"$1/log" || exit
 if [ "$state" ]; then mv "$new" "$state"; else rm "$new"; fi
@@ -77,11 +99,22 @@ for file in *; do
 done
 """,
 )
+# Its input has lines such as `Interval="5"`: what else is in the file stays, also what an app has changed just now.
 _SET = Script(
     "set",
-    """
+    _LOCK
+    + """
 [ -f "$1/$2" ] && [ ! -L "$1/$2" ] || { echo "$2 is no file of parameters" >&2; exit 1; }
-set -C; cat >"$1/.new$$" && sync && mv "$1/.new$$" "$1/$2"
+lock "$1"
+set -C; new=$1/.new$$
+awk '
+    { name = tolower($0); sub(/=.*/, "", name) }
+    NR == FNR { changed[name] = $0; next }
+    name in changed { type = $0; sub(/^[^=]*="[^"]*"/, "", type); print changed[name] type; delete changed[name]; next }
+    { print }
+    END { for (name in changed) exit 3 }
+' - "$1/$2" >"$new" && sync && mv "$new" "$1/$2" && exit
+rm -f "$new"; echo "a parameter of $2 is no longer there" >&2; exit 1
 """,
 )
 
@@ -173,7 +206,7 @@ def set_parameters(session: Session, changes: Sequence[str]) -> list[Parameter]:
     Raises UsageError for a parameter that no app has.
     """
     known = read_parameters(session)
-    apps: list[str] = []
+    lines: dict[str, list[str]] = {}
     for change in changes:
         name, equals, value = change.partition("=")
         app, dot, short = name.removeprefix("root.").partition(".")
@@ -186,8 +219,7 @@ def set_parameters(session: Session, changes: Sequence[str]) -> list[Parameter]:
             hint = did_you_mean(name, names) or (f"there are: {', '.join(names)}" if names else "an app adds its own")
             raise UsageError(f"there is no parameter {name}", hint=hint)
         known[at] = replace(known[at], value=value)
-        apps.append(known[at].app)
-    for app in dict.fromkeys(apps):
-        text = render_parameters([one for one in known if one.app == app])
-        _run(session, _SET, PARAMETERS_FOLDER, app, input=text.encode())
-    return [one for one in known if one.app in apps]
+        lines.setdefault(known[at].app, []).append(render_change(known[at]))
+    for app, changed in lines.items():
+        _run(session, _SET, PARAMETERS_FOLDER, app, input="".join(changed).encode())
+    return [one for one in known if one.app in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import fcntl
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.waiting import wait_until
 
 from incamera.errors import UsageError
 from incamera.virtual.services import (
@@ -21,8 +23,8 @@ from incamera.virtual.services import (
     parse_event,
     parse_parameters,
     parse_value,
+    render_change,
     render_event,
-    render_parameters,
 )
 from incamera.workflows import virtual_services
 from incamera.workflows.virtual_services import parse_all_parameters
@@ -72,8 +74,8 @@ def test_values_have_the_type_that_they_look_like() -> None:
 
 
 def test_parameters_are_read_as_they_were_written() -> None:
-    parameters = [Parameter("lamp", "Name", 'a "lamp" 100 %\n', "string"), Parameter("lamp", "Speed", "5", "int:min=1")]
-    assert parse_parameters("lamp", render_parameters(parameters)) == parameters
+    parameters = [Parameter("lamp", "Name", 'a "lamp" 100 %\n', "string"), Parameter("lamp", "Speed", "5", "string")]
+    assert parse_parameters("lamp", "".join(map(render_change, parameters))) == parameters
 
 
 @pytest.mark.starts_processes
@@ -91,9 +93,34 @@ def test_scripts_do_their_work_in_a_shell(tmp_path: Path) -> None:
     assert run(virtual_services._DECLARED, folder) == one
     assert run(virtual_services._LOG, folder, "0").split("\n", 1) == [str(len(one + two)), one + two]
     assert run(virtual_services._LOG, folder, str(len(one))).split("\n", 1)[1] == two
-    (tmp_path / "events/lamp").write_text('Speed="4"\n')
-    run(virtual_services._SET, folder, "lamp", input='Speed="5"\n')
-    assert parse_all_parameters(run(virtual_services._PARAMS, folder)) == [Parameter("lamp", "Speed", "5", "string")]
+    (tmp_path / "events/lamp").write_text('Speed="4" type="int:min=1"\nName="a=b"\n')
+    run(virtual_services._SET, folder, "lamp", input='speed="5"\n')
+    assert parse_all_parameters(run(virtual_services._PARAMS, folder)) == [
+        Parameter("lamp", "speed", "5", "int:min=1"),
+        Parameter("lamp", "Name", "a=b", "string"),
+    ]
+    done = call(virtual_services._SET, folder, "lamp", input='Gone="1"\n')
+    assert (done.returncode, "no longer there" in done.stderr) == (1, True)
+    assert not [path for path in (tmp_path / "events").iterdir() if path.name in (".host", ".new")]
+
+
+@pytest.mark.starts_processes
+def test_scripts_wait_for_the_lock_of_the_stand_ins(tmp_path: Path) -> None:
+    (tmp_path / "declared").mkdir()
+    (tmp_path / "lamp").write_text('Speed="4"\n')
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        words = [virtual_services._SET.program(str(tmp_path), "lamp").arguments]
+        with subprocess.Popen(words[0], stdin=subprocess.PIPE, text=True) as process:
+            assert process.stdin
+            process.stdin.write('Speed="5"\n')
+            process.stdin.close()
+            wait_until((tmp_path / ".host").exists, "the script asks for the lock")
+            (tmp_path / "lamp").write_text('Speed="4"\nOther="new"\n')
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        assert process.returncode == 0
+    assert (tmp_path / "lamp").read_text() == 'Speed="5"\nOther="new"\n'
+    assert not (tmp_path / ".host").exists()
 
 
 # Every account of the camera may write to the folders of events and parameters.

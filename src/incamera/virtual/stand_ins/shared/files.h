@@ -14,9 +14,11 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PATH_SIZE 512
+#define HOST_SECONDS 10
 
 /* The folder that VARIABLE names, or else USUAL. */
 static inline const char *service_folder(const char *variable, const char *usual)
@@ -41,6 +43,22 @@ static inline bool service_make_folder(const char *folder)
     return errno == EEXIST;
 }
 
+/* Whether the host has the lock of FOLDER. A shell in the camera has no flock: it makes the folder .host, and waits until
+   no program holds the lock. One that is left behind counts for HOST_SECONDS. */
+static inline bool service_host_has(const char *folder)
+{
+    char path[2 * PATH_SIZE];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/.host", folder);
+    if (lstat(path, &status) != 0)
+        return false;
+    time_t age = time(NULL) - status.st_mtime;
+    if (age >= 0 && age < HOST_SECONDS)
+        return true;
+    rmdir(path);
+    return false;
+}
+
 /* Returns a file descriptor that holds the lock of FOLDER, or -1. Closing it gives the lock back. */
 static inline int service_lock(const char *folder)
 {
@@ -51,12 +69,17 @@ static inline int service_lock(const char *folder)
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (lock < 0)
         return -1;
-    while (flock(lock, LOCK_EX) != 0)
-        if (errno != EINTR) {
-            close(lock);
-            return -1;
-        }
-    return lock;
+    for (;;) {
+        while (flock(lock, LOCK_EX) != 0)
+            if (errno != EINTR) {
+                close(lock);
+                return -1;
+            }
+        if (!service_host_has(folder))
+            return lock;
+        flock(lock, LOCK_UN);
+        usleep(10000);
+    }
 }
 
 static inline void service_drain(int fd)
