@@ -71,9 +71,10 @@ def build(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def video(built_module: Path) -> None:
-    """`acap.video`, over the newest stand-in."""
+    """`acap.video`, over the newest stand-in, whose scene began at the time 0."""
     import acap
 
+    os.environ["INCAMERA_SCENE_BEGIN"] = "0"
     try:
         ctypes.CDLL(str(stand_in()))
     except OSError as error:

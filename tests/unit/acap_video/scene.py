@@ -43,6 +43,15 @@ def bars(digits: str) -> Any:
     return np.array([int(part) for part in "101" + "".join(left) + "01010" + "".join(right[7:]) + "101"])
 
 
+def colors(width: int, height: int, timestamp: int) -> Any:
+    """Return the UV plane of a frame that was captured at *timestamp* microseconds."""
+    pixels = np.full((height // 2, width // 2, 2), 128, np.uint8)
+    side, top = (height // 4 & ~1) // 2, (height // 2 & ~1) // 2
+    left = square_left(width, height, timestamp) // 2
+    pixels[top : top + side, left : left + side] = (90, 240)
+    return pixels
+
+
 def decode_picture(data: bytes) -> Any:
     """Return the picture of an encoded one, as FFmpeg decodes it."""
     file: Any = av.open(io.BytesIO(data))
@@ -58,8 +67,20 @@ def decode_h264(frames: list[bytes]) -> list[Any]:
     return pictures + list(decoder.decode(None))
 
 
+# How long the square takes from the left edge to the right one, and when the scene began in the tests.
+WAY, BEGIN = 4_600_000, 0
+
+
+def square_left(width: int, height: int, timestamp: int) -> int:
+    """Return the left edge of the square in a picture that was captured at *timestamp* microseconds."""
+    return (timestamp - BEGIN) % WAY * (width - (height // 4 & ~1)) // WAY & ~1
+
+
 def brightness(width: int, height: int, sequence: int, timestamp: int) -> Any:
-    """Return the Y plane of the frame *sequence*, captured at *timestamp* microseconds."""
+    """Return the Y plane of the frame *sequence*, captured at *timestamp* microseconds.
+
+    Without a time (0), the square moves four pixels with each frame.
+    """
     row = 32 + 128 * np.arange(width) // width
     pixels = np.repeat(row[np.newaxis, :], height, axis=0).astype(np.uint8)
     if width >= 640 and height >= 360:
@@ -67,7 +88,7 @@ def brightness(width: int, height: int, sequence: int, timestamp: int) -> Any:
         margin = (width - len(label)) // 2
         pixels[height * 13 // 16 : height * 15 // 16, margin : margin + len(label)] = label
     side, top = height // 4 & ~1, height // 2 & ~1
-    left = sequence * 4 % (width - side) & ~1
+    left = square_left(width, height, timestamp) if timestamp else sequence * 4 % (width - side) & ~1
     pixels[top : top + side, left : left + side] = BRIGHT
     for line, number in enumerate((sequence, timestamp >> 32, timestamp & 0xFFFFFFFF)):
         for column in range(CELLS):

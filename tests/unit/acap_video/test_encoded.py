@@ -10,7 +10,7 @@ import pytest
 
 import acap
 
-from .scene import brightness, decode_h264, decode_picture, read_code
+from .scene import brightness, colors, decode_h264, decode_picture, read_code
 
 pytestmark = pytest.mark.usefixtures("video")
 Set = Callable[[str, object], None]
@@ -48,11 +48,11 @@ def test_h264_is_the_scene_without_a_loss(width: int, height: int, rotation: int
 
 def test_h264_has_the_colors_of_nv12() -> None:
     with make("h264") as encoded, make("nv12") as raw:
-        [picture] = decode_h264([bytes(next(encoded))])
-        uv = np.array(next(raw).uv)
+        frame, other = next(encoded), next(raw)
+        [picture] = decode_h264([bytes(frame)])
+        assert np.array_equal(np.asarray(other.uv), colors(320, 240, microseconds(other)))
     planes = picture.to_ndarray(format="yuv420p")[240:].reshape(2, 120, 160)
-    # Both frames are the first of their stream, so that the square is at the same place.
-    assert np.array_equal(planes, uv.transpose(2, 0, 1))
+    assert np.array_equal(planes, colors(320, 240, microseconds(frame)).transpose(2, 0, 1))
 
 
 def test_key_frame_has_its_parameter_sets_before_the_slice() -> None:

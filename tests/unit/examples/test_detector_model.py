@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tests.unit.acap_inference.conftest import fresh_settings, inference, video
 from tests.unit.acap_video.conftest import ROOT
+from tests.unit.acap_video.scene import square_left
 
 from .loading import load
 
@@ -90,7 +91,7 @@ def test_model_finds_the_square_of_the_known_scene_and_nothing_else(app: ModuleT
         for frame in stream:
             (output,) = model.run(frame)
             found = app.shapes(output.real[0])
-            left = frame.sequence * 4 % (640 - 90)
+            left = square_left(640, 360, round(frame.timestamp * 1e6))
             hits += count_hits(found, [("square", (left / 640, 180 / 360, (left + 90) / 640, 270 / 360))])
             told += len(found)
             there += 1

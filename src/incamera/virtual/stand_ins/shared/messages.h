@@ -7,6 +7,7 @@
 #define STAND_INS_MESSAGES_H
 
 #include "files.h"
+#include "scene.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -410,7 +411,7 @@ static inline void reader_free(const struct hub *hub, struct reader *reader)
 #define SCENE_TOPIC "com.axis.analytics_scene_description.v0.beta"
 #define HUB_SCENE_TOPIC "mdb." SCENE_TOPIC
 #define HUB_FRAME_TOPIC "com.axis.scene.frame.v1"
-#define SCENE_MICROSECONDS 100000
+#define TELL_MICROSECONDS 100000
 
 static inline void hub_tell(struct hub *hub, const char *topic, const char *data)
 {
@@ -425,7 +426,7 @@ static inline void hub_tell(struct hub *hub, const char *topic, const char *data
 static inline void hub_tell_scene(struct hub *hub)
 {
     char data[512], time[64];
-    int64_t now = messages_now(CLOCK_REALTIME), picture = now / SCENE_MICROSECONDS;
+    int64_t now = messages_now(CLOCK_REALTIME), picture = now / TELL_MICROSECONDS;
     if (picture == hub->shown)
         return;
     hub->shown = picture;
@@ -434,7 +435,8 @@ static inline void hub_tell_scene(struct hub *hub)
     size_t size = strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &parts));
     snprintf(time + size, sizeof time - size, ".%06dZ", (int)(now % 1000000));
     /* In a picture of 16:9, the square has the side height / 4, and its way is as in scene.c. */
-    double side = 0.25 * 9 / 16, left = (1 - side) * (double)(picture % 64) / 64;
+    int64_t way = messages_now(CLOCK_MONOTONIC) % SCENE_MICROSECONDS;
+    double side = 0.25 * 9 / 16, left = (1 - side) * (double)way / SCENE_MICROSECONDS;
     snprintf(data, sizeof data,
              "{\"frame\":{\"timestamp\":\"%s\",\"observations\":[{\"track_id\":\"1\",\"bounding_box\":{\"left\":%.4f,"
              "\"top\":0.5000,\"right\":%.4f,\"bottom\":0.7500},\"class\":{\"type\":\"Vehicle\",\"score\":0.9}}],"

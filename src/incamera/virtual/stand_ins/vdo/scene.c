@@ -1,8 +1,10 @@
 /* The scene: a gradient, a square that moves, and a code that tells the frame's number and time.
 
    Brightness of the gradient: 32 + 128 * x / width, of the whole scene's columns; a picture that is cut out of the scene's
-   middle begins at a later one. The square has the side height / 4, and moves four pixels to the right with
-   each frame; its brightness is 235. The code is in the top left corner: three lines of 32 cells, each cell four by four
+   middle begins at a later one. The square has the side height / 4, and its brightness is 235. Where it is
+   depends on the time alone, so that all streams and snapshots of a camera show one scene: it crosses the scene in
+   SCENE_MICROSECONDS, and begins again. On a computer, a program's scene begins with its first picture, or where
+   INCAMERA_SCENE_BEGIN says. The code is in the top left corner: three lines of 32 cells, each cell four by four
    pixels, 235 for 1 and 16 for 0, the highest bit first. The lines are the sequence number, and the two halves of the
    time in microseconds.
 
@@ -12,7 +14,11 @@
    tests/unit/acap_video/scene.py has all that in Python. */
 #include "objects.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "scene.h"
 
 enum { DARK = 16, BRIGHT = 235, CELL = 4, CELLS = 32, LINES = 3 };
 /* The parts of a barcode: 95, with the margins 113, of 160 in the scene's width. */
@@ -125,6 +131,29 @@ static void draw_label(guint8 *data, const struct geometry *geometry)
     }
 }
 
+/* When the scene began, in microseconds of CLOCK_MONOTONIC. TIMESTAMP: of a picture, which may be the first. */
+static guint64 scene_begin(guint64 timestamp)
+{
+    static guint64 after; /* one more than it, so that 0 says nothing */
+    guint64 found = __atomic_load_n(&after, __ATOMIC_ACQUIRE), begin = timestamp + 1;
+    const char *text = getenv("INCAMERA_SCENE_BEGIN");
+    if (found)
+        return found - 1;
+    if (text && *text)
+        begin = strtoull(text, NULL, 10) + 1;
+    else if (access("/etc/incamera-parameters", F_OK) == 0)
+        begin = 1; /* in a virtual camera */
+    if (!__atomic_compare_exchange_n(&after, &found, begin, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return found - 1;
+    return begin - 1;
+}
+
+/* The left edge of the square at TIMESTAMP, where it can move SPAN pixels. */
+static guint square_at(guint64 timestamp, guint span)
+{
+    return (guint)((timestamp - scene_begin(timestamp)) % SCENE_MICROSECONDS * span / SCENE_MICROSECONDS) & ~1u;
+}
+
 /* Draw a frame. All that stays the same is drawn only once: drawing must cost little. */
 void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp)
 {
@@ -138,7 +167,7 @@ void draw(struct drawing *drawing, const struct geometry *geometry, guint sequen
         draw_square(drawing->data, geometry, drawing->square_x, false);
     }
     drawing->drawn = true;
-    drawing->square_x = span ? (guint)((guint64)sequence * 4 % span) & ~1u : 0;
+    drawing->square_x = square_at(timestamp, span);
     draw_square(drawing->data, geometry, drawing->square_x, true);
     draw_code(drawing->data, geometry, sequence, timestamp);
 }
