@@ -6,6 +6,7 @@ import ctypes.util
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,8 @@ def glib(name: str) -> list[str]:
     return ["-l:libgobject-2.0.so.0", "-l:libglib-2.0.so.0"] if load_libraries()[name].needs_glib else []
 
 
-def run(name: str, library: Path, folder: Path, *flags: str) -> None:
-    """Compile the program with *flags*, and let it run over *library*."""
+def run(name: str, library: Path, folder: Path, *flags: str, under: Sequence[str] = ()) -> None:
+    """Compile the program with *flags*, and let it run over *library*. *under*: words before its own."""
     include, data, program = folder / "include", folder / "data", folder / "program"
     data.mkdir()
     for header, text in render_headers(load_libraries()[name]).items():
@@ -64,7 +65,7 @@ def run(name: str, library: Path, folder: Path, *flags: str) -> None:
         "INCAMERA_MESSAGES": str(data / "messages"),
         "ASAN_OPTIONS": "detect_leaks=0",
     }
-    words = [str(program), *map(str, arguments(name, data))]
+    words = [*under, str(program), *map(str, arguments(name, data))]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr[-6000:]
 
@@ -78,6 +79,15 @@ CASES = [
 @pytest.mark.parametrize("name", CASES)
 def test_program_runs_over_the_stand_in(name: str, tmp_path: Path) -> None:
     run(name, STAND_INS / NEWEST / load_libraries()[name].soname, tmp_path)
+
+
+@pytest.mark.matrix
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="needs valgrind")
+@pytest.mark.parametrize("name", CASES)
+def test_valgrind_finds_no_fault(name: str, tmp_path: Path) -> None:
+    """Neither a wrong access nor a definite leak."""
+    words = ["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"]
+    run(name, STAND_INS / NEWEST / load_libraries()[name].soname, tmp_path, "-g", under=words)
 
 
 @pytest.mark.matrix
