@@ -140,7 +140,7 @@ def _in_camera(place: _Place) -> _Streams | _AllStreams:
         try:
             return _AllStreams(place)
         except LibraryMissing as older:
-            hint = "not all chips have overlays; on a desk, name a file for a picture in ACAP_PICTURE"
+            hint = "AXIS OS has overlays on ARTPEC alone; on a desk, name a file for a picture in ACAP_PICTURE"
             raise LibraryMissing(f"this camera has no overlays: {newer}; {older}", hint=hint) from None
     return _Streams(place)
 
