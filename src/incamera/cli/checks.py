@@ -15,14 +15,19 @@ def show_check(console: Console, check: Check) -> None:
     """Print all that an AXIS OS demands, and its verdict. Names of a stranger stay within their line."""
     for demand in check.demands:
         kind = "must change" if demand.is_broken else "note"
-        console.paragraph(escape_controls(f"{kind}: {demand}. {demand.remedy}"))
+        console.paragraph(escape_controls(f"{kind}: {demand}. {_sentence(demand.remedy)}"))
     for finding in check.report.findings:
         kind = "must change" if finding.severity == "error" else "note"
-        text = f"{finding.file} needs {finding.needs}; there is {finding.provides}. {finding.remedy}"
+        text = f"{finding.file} needs {finding.needs}; there is {finding.provides}. {_sentence(finding.remedy)}"
         console.paragraph(escape_controls(f"{kind}: AXIS OS {check.generation}: {text}"))
     verdict = "would refuse it, or could not run it" if check.problems else "nothing speaks against it"
     console.paragraph(f"AXIS OS {check.generation}: {verdict}")
     console.print("")
+
+
+def _sentence(text: str) -> str:
+    """Return *text* with a capital letter, unless it begins with a path or a name."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 def check_to_json(check: Check) -> dict[str, Any]:
