@@ -17,7 +17,7 @@ _CODE = r"[^\s`]*`[^`]*`[^\s`]*"
 _UNIT = r"[kMG]?B(?:/s)?|[kMG]bit(?:/s)?|[um]?s|min|h|seconds?|minutes?|hours?|days?|%|[kM]?Hz|fps"
 _QUANTITY = rf"[^\s`]*\d (?:{_UNIT})(?!\w)[^\s`]*"
 # A word with the spaces before it.
-_WORDS = re.compile(rf"\s*(?:{_CODE}|{_QUANTITY}|\S+)")
+_WORDS = re.compile(rf"\s*+(?:{_CODE}|{_QUANTITY}|\S+)")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # Python alone takes some 8 MB.
@@ -95,7 +95,7 @@ def wrap_words(text: str, width: int) -> str:
             continue
         start = line[: len(line) - len(line.lstrip(" "))]
         current = ""
-        for word in find_words(line):
+        for word in find_words(line.rstrip()):
             if current and len(current) + len(word) > width:
                 lines.append(current)
                 current = f"{start}  {word.lstrip()}"

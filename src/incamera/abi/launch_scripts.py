@@ -5,6 +5,7 @@ A script is not run. Where it computes a folder (`$(dirname $0)/lib`), each fold
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
     from incamera.abi.subject import Subject
 
 MAX_SCRIPT_BYTES = 200_000
-_ASSIGNMENT = re.compile(r"^\s*(?:export\s+|readonly\s+|local\s+)*(\w+)=(.*)$", re.MULTILINE)
+# No pattern may take longer than in proportion to the text: the scripts are anybody's.
+_ASSIGNMENT = re.compile(r"^[ \t]*+(?:(?:export|readonly|local)[ \t]++)*+(\w++)=(.*)$", re.MULTILINE)
 _SEARCHED = re.compile(r"(?:\bLD_LIBRARY_PATH=|--library-path[ =]\s*)(.*)")
 _LOADER = re.compile(r"\bld-linux[\w.-]*\.so\.\d")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:[:?+%#/=-][^}]*)?\}|(\w+))")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)(?:[:?+%#/=-][^}]{0,200})?\}|(\w+))")
 _COMMAND = re.compile(r"\$\([^()]*(?:\([^()]*\)[^()]*)*\)|`[^`]*`")
 _COMPUTED = "\0"
 _ROUNDS = 4  # of variables that name other variables
+# A list of folders is not longer, and no script has more of them.
+_LONGEST_VALUE, _MOST_VALUES = 4000, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def _find_folders(text: str, own: str, subject: Subject) -> Iterator[str]:
     """Yield the folders of *subject* that the script *text*, which lies in the folder *own*, names."""
     known = _folders_of(subject)
     variables = {match[1]: match[2] for match in _ASSIGNMENT.finditer(text)}
-    for match in _SEARCHED.finditer(text):
+    for match in itertools.islice(_SEARCHED.finditer(text), _MOST_VALUES):
         for entry in _expand(match[1], variables).split(":"):
             if entry.startswith("/"):
                 inside = subject.locate(entry)
@@ -81,7 +85,7 @@ def _folders_of(subject: Subject) -> list[str]:
 def _expand(value: str, variables: Mapping[str, str]) -> str:
     """Return the first word of *value* with the *variables*; what a command computes is `_COMPUTED`."""
     for _ in range(_ROUNDS):
-        value = _COMMAND.sub(_COMPUTED, value)
+        value = _COMMAND.sub(_COMPUTED, value[:_LONGEST_VALUE])
         value = _VARIABLE.sub(lambda match: _value_of(match[1] or match[2], variables), value)
     value = value.replace('"', "").replace("'", "")
     return re.split(r"[\s;&|]", value, maxsplit=1)[0]
@@ -90,4 +94,4 @@ def _expand(value: str, variables: Mapping[str, str]) -> str:
 def _value_of(name: str, variables: Mapping[str, str]) -> str:
     if name == "LD_LIBRARY_PATH":
         return ""  # what the camera has set
-    return _COMMAND.sub(_COMPUTED, variables[name]).strip() if name in variables else _COMPUTED
+    return _COMMAND.sub(_COMPUTED, variables[name][:_LONGEST_VALUE]).strip() if name in variables else _COMPUTED

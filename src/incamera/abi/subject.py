@@ -24,7 +24,7 @@ from incamera.elf import ELF_MAGIC, ElfFacts, ElfType, Symbols, read_lazy_functi
 from incamera.errors import StoreError, UsageError
 from incamera.targets.architecture import Architecture
 
-_LINKER_SCRIPT = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:OUTPUT_FORMAT|INPUT|GROUP)\s*\(", re.DOTALL)
+_LINKER_SCRIPT = re.compile(rb"\s*+(?:/\*(?:[^*]|\*(?!/))*+\*/\s*+)*+(?:OUTPUT_FORMAT|INPUT|GROUP)\s*+\(")
 _SCRIPT_BYTES = 2000
 NOT_AN_ELF_FILE = "it is not an ELF file"
 _ZIP_MAGIC = b"PK\x03\x04"

@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 
 _MODULE = re.compile(r"(?P<name>(?:\w+/)*\w+)(?:\.pyc?|(?:\.(?:cpython|abi3)[\w-]*)?\.so)", re.ASCII)
 # The texts of a compiled module end with a zero each. One may be the end of another: linkers join them so.
-_TEXTS = re.compile(rb"[A-Za-z_][\w.]*(?=\0)")
+_OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 _LONGEST_NAME = 100
 # Cython's and Rust's modules may have their texts in one piece, without ends.
 _HIDDEN = (b"PyO3", b"pyo3", b"__mypyc")
 _CYTHON, _CYTHON_TEXT = b"__pyx", b"\0__name__\0"
 # Lines of a Python that is newer than this computer's.
-_IMPORT_LINE = re.compile(rb"^\s*(?:from\s+([\w.]+)\s+import\s+([^#\n(]*)|import\s+([\w., ]+))", re.MULTILINE)
+_IMPORT_LINE = re.compile(
+    rb"^[ \t]*+(?:from[ \t]++([\w.]++)[ \t]++import\b[ \t]*+([^#\n(]*+)|import[ \t]++([\w., ]++))", re.MULTILINE
+)
 # Functions of the standard library that run when a module is started as a program.
 _MAINS = frozenset({"main", "_main", "_test", "test", "_demo", "_usage"})
 
@@ -154,7 +156,7 @@ class ModuleGraph:
         skip = self._left_out(module)
         try:
             tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             yield from self._in_lines(source, module)
             return
         is_stdlib = module.place == self._stdlib
@@ -173,7 +175,8 @@ class ModuleGraph:
             yield from self._matching(pattern)
 
     def _in_compiled(self, data: bytes) -> Iterator[str]:
-        texts = {match.decode()[-_LONGEST_NAME:] for match in _TEXTS.findall(data)}
+        ends = (text[-_LONGEST_NAME:] for text in data.split(b"\0")[:-1])
+        texts = {end[len(end.rstrip(_OF_NAMES)) :].decode() for end in ends}
         for name in {text[begin:] for text in texts for begin in range(len(text))} & set(self._modules):
             yield from self._resolve(Named(name))
 

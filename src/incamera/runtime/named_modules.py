@@ -36,7 +36,7 @@ def find_named(data: bytes, file: str) -> Iterator[Named]:
 
     The path *file* is relative to a folder of `sys.path`. An import for type checkers only is left out.
     """
-    with suppress(SyntaxError, ValueError, RecursionError):
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         yield from find_named_in(ast.parse(data), file)
 
 

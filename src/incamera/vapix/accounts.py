@@ -11,8 +11,8 @@ from incamera.errors import DeviceError, DeviceRefused, UsageError
 from incamera.http_connection import Body
 from incamera.vapix.client import FORM, UNREAD, Call, Client, UnexpectedStatus, shorten
 
-_TAGS = re.compile(r"<[^>]*+>")
-_BODY = re.compile(r"<body[^>]*+>(.*)", re.DOTALL | re.IGNORECASE)
+_TAGS = re.compile(r"<[^<>]*+>")
+_BODY = re.compile(r"<body[^<>]*+>(.*)", re.DOTALL | re.IGNORECASE)
 _ALL_ROLES = "admin:operator:viewer:ptz"
 _FIRST_USER = "root"
 _LONGEST_PASSWORD = 64

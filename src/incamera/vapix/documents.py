@@ -10,8 +10,8 @@ from typing import Any
 
 _DEEPEST = 32
 _MOST_ELEMENTS = 50_000
-# Brackets outside of texts. A text ends at a quote that no backslash precedes.
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+# Brackets outside of texts. A text ends at a quote that no backslash precedes; one that does not end is read only once.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?+|[\[\]{}]', re.DOTALL)
 
 
 class _Bounded(ElementTree.TreeBuilder):

@@ -11,7 +11,6 @@ from incamera.vapix.client import Call, Client
 _PATH = "axis-cgi/admin/systemlog.cgi"
 _MOST_BYTES = 16 << 20
 _LONGEST_LINE = 8192
-_HEADING = re.compile(r"-{3,}.*Contents of.*")
 # `2025-04-17T20:24:33.559+00:00 axis-00408c123456 [ INFO    ] hello[140843]: text`, or with the time of day alone.
 _ENTRY = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT\S{1,40}|\d\d:\d\d:\d\d\S{0,20})\s++(?:(?P<host>[\w.-]{1,100})\s++)??"
@@ -48,8 +47,12 @@ def read_log(client: Client, app: str = "", *, seconds: float = 60.0) -> tuple[s
 def parse_lines(data: bytes) -> tuple[str, ...]:
     """Return the lines of the log *data* without its heading; the oldest first."""
     lines = [line.rstrip("\r")[:_LONGEST_LINE] for line in data.decode("utf-8", "backslashreplace").split("\n")]
-    lines = [line for line in lines if line and not _HEADING.fullmatch(line)]
+    lines = [line for line in lines if line and not _is_heading(line)]
     return tuple(reversed(lines) if _is_newest_first(lines) else lines)
+
+
+def _is_heading(line: str) -> bool:
+    return line.startswith("---") and "Contents of" in line
 
 
 def _is_newest_first(lines: Sequence[str]) -> bool:

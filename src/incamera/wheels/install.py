@@ -134,7 +134,7 @@ def _is_namespace(data: bytes) -> bool:
         return True
     try:
         body = ast.parse(data).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 

@@ -107,3 +107,13 @@ def test_missing_file_is_an_error(tree: Path) -> None:
 def test_interpreter_that_fails_is_an_error(tree: Path) -> None:
     with pytest.raises(BuildError), byte_compiler(["false"], {}, workers=1) as compiler:
         compiler.submit(tree, ["lib/" + "x" * 100_000])  # more than a pipe holds
+
+
+@pytest.mark.parametrize(
+    "source", ["-" * 100_000 + "1", "x" + ".a" * 100_000, "def :"], ids=["minus", "dots", "syntax"]
+)
+def test_module_that_cannot_be_compiled_stays_as_it_is(tree: Path, source: str) -> None:
+    (tree / "lib/one.py").write_text(source)
+    compile_all(tree, ["lib/one.py", "lib/two.py"])
+    assert (tree / "lib/one.py").read_text() == source
+    assert [path.name.partition(".")[0] for path in (tree / "lib/__pycache__").iterdir()] == ["two"]

@@ -139,6 +139,23 @@ def test_coverage_data_gets_the_paths_of_this_computer(tmp_path: Path) -> None:
             "CREATE TRIGGER t AFTER UPDATE ON file BEGIN DELETE FROM file; END",
         ],
         ["CREATE VIRTUAL TABLE file USING fts5(id, path)"],
+        # What SQLite reads is the text, and the kind beside it may be wrong.
+        [
+            "CREATE TABLE file (id, path)",
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE VIEW v AS SELECT 1')",
+        ],
+        [
+            "CREATE TABLE file (id, path)",
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES ('table', 'v', 'v', 0, 'CREATE/**/VIRTUAL TABLE v USING fts5(x)')",
+        ],
+        [
+            "CREATE TABLE file (id, path)",
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES ('index', 't', 'file', 0,"
+            " 'CREATE TRIGGER t AFTER UPDATE ON file BEGIN DELETE FROM file; END')",
+        ],
         ["CREATE TABLE other (id, path)"],
         ["CREATE TABLE file (path)"],
     ],
@@ -158,7 +175,8 @@ def test_coverage_file_with_more_than_tables_is_a_device_error(tmp_path: Path, s
 def test_coverage_file_with_odd_paths_is_taken_and_a_damaged_one_is_not(tmp_path: Path) -> None:
     data = tmp_path / ".coverage"
     connection = sqlite3.connect(data)
-    connection.execute("CREATE TABLE file (id, path)")
+    connection.execute("create  table file (id unique, path)")
+    connection.execute("create unique  index by_path on file (path)")
     connection.executemany(
         "INSERT INTO file VALUES (?, ?)", [(1, None), ("x", 7), (2, b"/r/app/\xff"), (3, "/r/app/..")]
     )

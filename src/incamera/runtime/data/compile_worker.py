@@ -4,7 +4,7 @@
 # "drop" or "small", the name to write into the byte-code, and the source's path. A NUL byte ends each string. With
 # "keep", the .pyc goes into __pycache__. With "drop", it replaces the source. "small" is "keep", and leaves docstrings
 # and assertions out. A file that is not valid Python for this version (a template, or Python 2 code in a package) stays
-# as it is: importing it would fail in the camera, too.
+# as it is: importing it would fail in the camera, too. So does one that is nested too deep for the compiler.
 #
 # Each batch is compiled in its own child process. Marshalled code depends on which objects are shared, and the process
 # shares strings with everything compiled before. In one long process, the bytes would depend on the order of batches.
@@ -22,7 +22,7 @@ def compile_file(kind, name, path):
     try:
         # Where the source is kept, the import system replaces the name by its real path (_fix_co_filename).
         code = compile(source, name, "exec", dont_inherit=True, optimize=2 if kind == "small" else 0)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     hashed = _imp.source_hash(bootstrap._RAW_MAGIC_NUMBER, source)
     folder, file = os.path.split(path)

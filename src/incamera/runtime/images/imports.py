@@ -13,7 +13,7 @@ def find_imports(source: str, module: str, *, is_package: bool) -> list[str]:
     """
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: it is nested too deep
         return []
     package = module if is_package else module.rpartition(".")[0]
     return list(dict.fromkeys(name for name in _walk(tree.body, package) if name))
