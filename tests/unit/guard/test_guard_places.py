@@ -6,14 +6,18 @@ it was, and no test may be a dead end: either the work is done elsewhere, or the
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import platform
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -320,6 +324,62 @@ def test_what_root_has_mounted_is_used_where_everybody_can_rename(camera: Camera
     script = f'mount -t tmpfs -o mode=0755 none /tmp/card && exec {SEEN}/incamera-guard-1 receive "$@"'
     done = camera.call("sh", "-c", script, "sh", *words, input=listing())
     assert done.returncode == ExitCode.damaged, done  # no files were sent
+
+
+# A place that others fill, or mount in another way, while a bundle arrives.
+
+
+def write_shipment(camera: Camera, size: int) -> None:
+    """Write what a host sends for a bundle with one file of *size* bytes, which cannot be packed."""
+    data = os.urandom(size)
+    entry = f"f {size} {hashlib.sha256(data).hexdigest()} app/data\0\0".encode()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        member = tarfile.TarInfo("app/data")
+        member.size = size
+        archive.addfile(member, io.BytesIO(data))
+    pieces = struct.pack(">I", len(packed.getvalue())) + packed.getvalue() + bytes(4)
+    (camera.home / "shipment").write_bytes(b"%d\n" % len(entry) + entry + pieces)
+
+
+def test_place_that_becomes_full_is_told_and_the_next_deploy_goes_on(camera: Camera) -> None:
+    write_shipment(camera, 600_000)
+    receive = f"{SEEN}/incamera-guard-1 receive /tmp/card/incamera doorbell 4f1c <{SEEN}/shipment"
+    script = f"""
+    mkdir /tmp/card && mount -t tmpfs -o size=400k,mode=0755 none /tmp/card
+    {receive}; echo "ended $?"; ls -A /tmp/card/incamera/doorbell
+    mount -o remount,size=4m /tmp/card
+    cd /tmp/card/incamera/doorbell
+    {receive} && cmp current/app/data 4f1c/app/data && echo whole
+    """
+    done = camera.call("sh", "-c", script)
+    assert f"ended {ExitCode.no_space:d}\n".encode() in done.stdout, done
+    assert b"no space left in /tmp/card" in done.stderr
+    _, _, second = done.stdout.partition(b"ended ")
+    assert b"4f1c\n" not in second.replace(b"4f1c.partial", b""), "half a bundle has the name of a whole one"
+    assert second.endswith(b"whole\n"), done
+
+
+@pytest.mark.parametrize("options", ["nosuid,nodev", "noatime,nodiratime,sync"])
+def test_bundle_arrives_however_its_place_is_mounted(options: str, camera: Camera) -> None:
+    write_shipment(camera, 1000)
+    words = ["/tmp/card/incamera", "doorbell", "4f1c"]
+    script = f"""
+    mkdir /tmp/card && mount -t tmpfs -o mode=0755,{options} none /tmp/card
+    {SEEN}/incamera-guard-1 receive "$@" <{SEEN}/shipment && ls /tmp/card/incamera/doorbell
+    """
+    done = camera.call("sh", "-c", script, "sh", *words)
+    assert done.stdout.endswith(b"4f1c\ncurrent\n"), done
+
+
+def test_place_that_is_read_only_is_told(camera: Camera) -> None:
+    write_shipment(camera, 1000)
+    script = f"""
+    mkdir /tmp/card && mount -t tmpfs -o mode=0755,ro none /tmp/card
+    exec {SEEN}/incamera-guard-1 receive /tmp/card/incamera doorbell 4f1c <{SEEN}/shipment
+    """
+    done = camera.call("sh", "-c", script)
+    assert done.returncode == ExitCode.read_only, done
 
 
 # Attach sockets
