@@ -177,7 +177,9 @@ class ModuleGraph:
     def _in_compiled(self, data: bytes) -> Iterator[str]:
         ends = (text[-_LONGEST_NAME:] for text in data.split(b"\0")[:-1])
         texts = {end[len(end.rstrip(_OF_NAMES)) :].decode() for end in ends}
-        for name in {text[begin:] for text in texts for begin in range(len(text))} & set(self._modules):
+        # Most are none: a set of all of them would be as large as hundreds of such files.
+        endings = (text[begin:] for text in texts for begin in range(len(text)))
+        for name in {ending for ending in endings if ending in self._modules}:
             yield from self._resolve(Named(name))
 
     def _in_lines(self, data: bytes, module: _Module) -> Iterator[str]:

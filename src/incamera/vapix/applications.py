@@ -26,6 +26,8 @@ _CONTROL_SECONDS = 120.0
 _CHUNK = 64 * 1024
 _ERROR = re.compile(r"Error:\s*(\d{1,4})")
 _LONGEST_FIELD = 1000
+# AXIS OS takes 26 characters.
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def _parse_application(node: Element) -> Application:
 
     signature, bundled = text("SignatureStatus"), text("Bundled")
     return Application(
-        name=text("Name"),
+        name=text("Name")[:_LONGEST_NAME],
         title=text("NiceName"),
         vendor=text("Vendor"),
         version=text("Version"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from incamera.eap.manifest import default_app_name, load_manifest
 from incamera.errors import ConnectionLost, DeviceError, DeviceUnreachable, UsageError
-from incamera.names import did_you_mean
+from incamera.names import did_you_mean, listing
 from incamera.project.package_settings import load_package_settings
 from incamera.vapix.application_errors import ALREADY_RUNNING, NOT_RUNNING, ApplicationError
 from incamera.vapix.applications import control, list_applications, read_switch
@@ -56,7 +56,7 @@ def require_application(client: Client, name: str) -> Application:
     known = {app.name: app for app in list_applications(client)}
     if name not in known:
         hint = did_you_mean(name, known) or (
-            f"installed are: {', '.join(known)}; name one with --app" if known else "`incamera install` installs it"
+            f"{listing('installed are', known)}; name one with --app" if known else "`incamera install` installs it"
         )
         raise UsageError(f"{name} is not installed on {client.device}", hint=hint)
     return known[name]
@@ -140,7 +140,7 @@ def set_app_params(client: Client, name: str, changes: Sequence[str]) -> dict[st
             raise UsageError(f'"{change}" sets nothing', hint="write NAME=VALUE")
         if key not in known:
             hint = did_you_mean(key, known) or (
-                f"it has: {', '.join(known)}" if known else "parameters stand in [tool.incamera.package.parameters]"
+                listing("it has", known) if known else "parameters stand in [tool.incamera.package.parameters]"
             )
             raise UsageError(f"{name} has no parameter {key}", hint=hint)
         if "\n" in value or "\r" in value:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from incamera.connect.choose import virtual_device
 from incamera.connect.connection import connected
 from incamera.errors import DeviceError, UsageError
-from incamera.names import did_you_mean
+from incamera.names import did_you_mean, listing
 from incamera.transport.protocols import Script
 from incamera.virtual.camera import list_cameras
 from incamera.virtual.services import (
@@ -216,7 +216,7 @@ def set_parameters(session: Session, changes: Sequence[str]) -> list[Parameter]:
         at = next((n for n, one in enumerate(known) if (one.app.lower(), one.name.lower()) == wanted), None)
         if at is None:
             names = [f"{one.app}.{one.name}" for one in known]
-            hint = did_you_mean(name, names) or (f"there are: {', '.join(names)}" if names else "an app adds its own")
+            hint = did_you_mean(name, names) or (listing("there are", names) if names else "an app adds its own")
             raise UsageError(f"there is no parameter {name}", hint=hint)
         known[at] = replace(known[at], value=value)
         lines.setdefault(known[at].app, []).append(render_change(known[at]))

@@ -94,6 +94,20 @@ def test_module_whose_imports_are_looked_for(tmp_path: Path, name: str, data: by
     assert_quick(lambda: graph.follow(["app"]))
 
 
+def test_compiled_module_with_many_texts_takes_no_memory(tmp_path: Path) -> None:
+    texts = b"".join(b"%0100x\0" % number for number in range(20_000))
+    files: dict[str, bytes | str] = {
+        "app/app.py": b"import native\n",
+        f"{layout.PACKAGES}/native.so": b"\x7fELF" + texts,
+    }
+    graph = ModuleGraph(write(tmp_path, files), files, TARGET, tmp_path)
+    tracemalloc.start()
+    assert graph.follow(["app"]).modules >= {"native"}
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * len(texts)
+
+
 def test_names_in_compiled_and_newer_modules_are_found(tmp_path: Path) -> None:
     names = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
     newer = b"match x => 1\nimport fourth, fifth as f\n  from sixth import (\n a)\nimports seventh\n"

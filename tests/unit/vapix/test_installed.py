@@ -172,3 +172,13 @@ def test_app_that_is_not_installed_is_named_with_those_that_are(certificate: Pat
             require_application(client, "owm_app")
         client.close()
     assert "own_app" in str(error.value.hint)
+
+
+def test_message_is_short_however_many_apps_a_camera_names(camera: FakeCamera, certificate: Path) -> None:
+    apps = "".join(f'<application Name="{"x" * 500}{number}" />' for number in range(2000))
+    page = f'<reply result="ok">{apps}</reply>'.encode()
+    camera.pages["/axis-cgi/applications/list.cgi"] = lambda handler: handler.reply(200, page)
+    with pytest.raises(UsageError, match="lost is not installed") as error:
+        require_application(make_client(camera, certificate), "lost")
+    assert "name one with --app" in str(error.value.hint)
+    assert len(str(error.value.hint)) < 1500
