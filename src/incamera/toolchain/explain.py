@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 _COMPILER_LINES = re.compile(
-    r"(:\d+: )?(fatal )?error(\[E\d+\])?: |undefined reference|undefined symbol|: cannot find |unable to find .*lib"
-    r"|incamera: |:\d+:\d+: ERROR: |CMake Error",
+    r"(:\d+: )?(fatal )?error(\[E\d+\])?: |undefined reference|undefined symbol|: cannot find "
+    r"|unable to find .{0,200}lib|incamera: |:\d+:\d+: ERROR: |CMake Error",
     re.IGNORECASE,
 )
 # Lines that report a failed command, but not the reason.
@@ -58,7 +58,7 @@ _HINTS = (
     (
         re.compile(
             r"gfortran|\bfortran'? compiler|No (?:module named )?.?numpy\.distutils\.fcompiler|\bflang\b"
-            r"|CMAKE_Fortran_COMPILER|Unknown compiler\(s\):.*fortran",
+            r"|CMAKE_Fortran_COMPILER|Unknown compiler\(s\):.{0,200}fortran",
             re.IGNORECASE,
         ),
         "cross builds have no Fortran compiler, so a project cannot have Fortran sources. A package may come from "

@@ -23,6 +23,7 @@ from incamera.runtime.module_graph import ModuleGraph
 from incamera.runtime.named_modules import find_named
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
+from incamera.toolchain.explain import explain_output, find_hint
 from incamera.units import wrap_words
 from incamera.vapix.accounts import parse_message
 from incamera.vapix.documents import parse_json
@@ -154,6 +155,14 @@ def test_page_of_a_camera(data: bytes) -> None:
 @pytest.mark.parametrize("line", [b"-" * 8191, b"-" * 4000 + b"Contents o" * 400, b"00:00:00 [ INFO" + b" " * 8000])
 def test_log_of_a_camera(line: bytes) -> None:
     assert_quick(lambda: parse_lines((line + b"\n") * 200))
+
+
+@pytest.mark.parametrize(
+    "word", ["unable to find ", "Unknown compiler(s):", "error: ", ":1", "fatal ", "cannot find -l"]
+)
+def test_output_of_a_build(word: str) -> None:
+    line = word * (200_000 // len(word))
+    assert_quick(lambda: (explain_output([line], []), find_hint(line)))
 
 
 @pytest.mark.parametrize("text", [" " * 200_000, "a" * 200_000, "a `" * 60_000 + "b", "`" * 200_001, "a " * 90_000])
