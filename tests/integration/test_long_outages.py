@@ -13,7 +13,7 @@ from tests.integration.terminal import Terminal
 
 from ..waiting import wait_until
 from .cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, lease_camera, on
-from .command import Run, Running, command_environment, running
+from .command import COMMAND_SECONDS, Run, Running, command_environment, running
 from .places.conftest import other_host
 from .project import add_data, write_project
 
@@ -127,7 +127,9 @@ def deployed(incamera: Run, project: Path, alice: dict[str, str]) -> str:
 
 
 def await_sent(line: Line, sent: int, command: Running) -> None:
-    wait_until(lambda: line.sent > sent or command.process.poll() is not None, lambda: command.text)
+    wait_until(
+        lambda: line.sent > sent or command.process.poll() is not None, lambda: command.text, seconds=COMMAND_SECONDS
+    )
     assert command.process.poll() is None, f"the deploy ended before that was sent: {command.text}"
 
 

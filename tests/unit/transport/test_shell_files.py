@@ -98,6 +98,12 @@ def test_archive_larger_than_what_came_is_a_device_error(data: bytes) -> None:
         session.call(shell_files.get_files(device, ["/lib/a"], limit=10_000_000))
 
 
+def test_archive_is_read_up_to_its_limit_only() -> None:
+    device = transport("tar", archive({"./lib/a": bytes(200_000)}))
+    with open_fake(lambda: device) as session, pytest.raises(DeviceError, match=r"1 file .*1000 bytes|1 file .*1 kB"):
+        session.call(shell_files.get_files(device, ["/lib/a"], limit=1000))
+
+
 def test_links_and_devices_in_an_archive_are_no_files_of_their_own() -> None:
     data = archive({"./lib/a": b"a"})[:1024]
     data += special(tarfile.LNKTYPE, "./lib/b", linkname="./lib/a") + special(
