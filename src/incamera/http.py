@@ -43,7 +43,9 @@ _UNENCRYPTED = (
     "that is not encrypted, so anybody on the way could change what comes: ask those who run the server. If you trust "
     f"that network, name the http address yourself: {_SETTINGS}"
 )
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+# No file has more bytes than these digits can say.
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 # The longest page of PyPI has some 40 MB.
 _PAGE_BYTES = 128 * 1024 * 1024
 _REDIRECTIONS = 5
@@ -374,7 +376,7 @@ class Http:
                 )
             start(response)
             length = response.headers.get("Content-Length", "")
-            if size is not None and length.isdigit() and sink.size + int(length) != size:
+            if size is not None and _LENGTH.fullmatch(length) and sink.size + int(length) != size:
                 long = format_count(sink.size + int(length), "byte")
                 raise IntegrityError(f"{url} is {long} long, but must have {size}", hint=_CHANGED_FILE)
             # It is not decoded here: some servers say Content-Encoding: gzip of a .gz file, whose own bytes are hashed.

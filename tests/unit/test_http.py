@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -198,6 +200,33 @@ def test_answer_that_is_malformed_is_an_error(web: Web, http: Http, answer: byte
     web.pages["/file"] = answer_raw
     with pytest.raises(FetchError, match=words):
         http.get(f"{web.url}/file")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Content-Length: \xb2",
+        f"Content-Length: {'9' * 5000}",
+        f"Content-Range: bytes 0-9/{'9' * 5000}",
+        "Content-Range: bytes 0-\xb2/10",
+    ],
+    ids=["length", "long-length", "long-range", "range"],
+)
+def test_length_that_is_no_number_is_not_believed(web: Web, http: Http, header: str) -> None:
+    def answer(status: str) -> Callable[[BaseHTTPRequestHandler], None]:
+        def answer_raw(handler: BaseHTTPRequestHandler) -> None:
+            head = f"HTTP/1.1 {status}\r\n{header}\r\nConnection: close\r\n\r\n"
+            handler.wfile.write(head.encode("latin-1") + b"0123456789")
+            handler.close_connection = True
+
+        return answer_raw
+
+    # Any error but one of ours ends the test.
+    web.pages["/file"], web.pages["/part"] = answer("200 OK"), answer("206 Partial Content")
+    with suppress(FetchError, IntegrityError):
+        http.download(f"{web.url}/file", Collected(), size=10)
+    with suppress(FetchError):
+        assert http.get_range(f"{web.url}/part", 0, 10).data == b"0123456789"
 
 
 def test_an_unread_body_is_not_taken_for_the_next_response(web: Web, http: Http) -> None:

@@ -21,7 +21,9 @@ LIBC_FAMILY = re.compile(
     r"|libutil\.so\.1|libresolv\.so\.2|libanl\.so\.1|libnss_\w+\.so\.2|libnsl\.so\.1|libBrokenLocale\.so\.1"
     r"|libthread_db\.so\.1|libc_malloc_debug\.so\.0|libmemusage\.so|libpcprofile\.so)"
 )
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"[0-9]+")
+# Of a number, which anybody may write into a file.
+_DIGITS = 9
 _DEVICE_FOLDER = "device"
 
 
@@ -128,7 +130,7 @@ def _file_version(library: LibraryFacts) -> tuple[int, ...]:
 
 
 def _parse_numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in _NUMBERS.findall(text))
+    return tuple(int(number[:_DIGITS]) for number in _NUMBERS.findall(text))
 
 
 def describe_libraries(
@@ -155,4 +157,4 @@ def public_versions(versions: Iterable[str]) -> frozenset[str]:
 
 def parse_version(name: str) -> tuple[int, ...]:
     """Return (2, 36) for `GLIBC_2.36`."""
-    return tuple(int(number) for number in name.rpartition("_")[2].split(".") if number.isdigit())
+    return tuple(int(number[:_DIGITS]) for number in name.rpartition("_")[2].split(".") if _NUMBERS.fullmatch(number))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from incamera.console import Console
 
 _DAY = 24 * 3600
+_MOST_DIGITS = 6
 
 
 def add_parser(commands: Any) -> None:
@@ -77,6 +78,6 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _days(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
         raise argparse.ArgumentTypeError(f'"{text}" is not a number of days')
     return int(text)

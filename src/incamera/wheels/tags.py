@@ -72,5 +72,5 @@ def wheel_rank(filename: str, supported: Mapping[Tag, int]) -> tuple[int, int] |
     """
     parts = filename.removesuffix(".whl").split("-")
     ranks = [supported[tag] for tag in split_tags("-".join(parts[-3:])) if tag in supported]
-    build = re.match(r"\d+", parts[2]) if len(parts) == 6 else None
+    build = re.match(r"[0-9]{1,9}", parts[2]) if len(parts) == 6 else None
     return (min(ranks), -int(build[0]) if build else 0) if ranks else None

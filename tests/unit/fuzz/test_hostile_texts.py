@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.abi.elf_maker import make_elf
 from tests.unit.abi.trees import write
 
 from incamera.abi.audit import audit_path
+from incamera.abi.checks.wheel import python_of
 from incamera.abi.policy import load_policy
 from incamera.abi.subject import read_object
 from incamera.runtime import layout
@@ -24,11 +26,12 @@ from incamera.runtime.named_modules import find_named
 from incamera.targets.architecture import Architecture
 from incamera.targets.target import Target
 from incamera.toolchain.explain import explain_output, find_hint
-from incamera.units import wrap_words
+from incamera.units import parse_bytes, wrap_words
 from incamera.vapix.accounts import parse_message
 from incamera.vapix.documents import parse_json
 from incamera.vapix.system_log import parse_lines
 from incamera.wheels.install import _is_namespace
+from incamera.wheels.tags import split_tags, wheel_rank
 
 TARGET = Target(Architecture.armv7hf)
 PROFILE = "axis-os-11-armv7hf"
@@ -134,6 +137,36 @@ def test_module_that_is_nested_too_deep_names_nothing(tmp_path: Path, source: st
     (tmp_path / "app/deep.py").write_text(source)
     graph = ModuleGraph(tmp_path, ["app/app.py", "app/deep.py"], TARGET, tmp_path)
     assert graph.follow(["app"]).paths == {"app/app.py", "app/deep.py"}
+
+
+# Python refuses to read a number of more than 4300 digits, and takes `²` for a digit but not for a number.
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 5000, "2." + "9" * 5000, "²", "2.²", ""], ids=["long", "minor", "²", "2.²", ""]
+)
+@pytest.mark.parametrize("name", ["GLIBC_", "GLIBCXX_3.4.", "OPENSSL_"])
+def test_version_of_a_symbol_with_a_number_that_is_none(tmp_path: Path, name: str, number: str) -> None:
+    version = name + number
+    needs = {"libc.so.6": [version], "libstdc++.so.6": [version]}
+    loader = "/lib/ld-linux-armhf.so.3"
+    program = make_elf(program=True, interpreter=loader, needed=["libc.so.6", "libstdc++.so.6"], needs=needs)
+    library = make_elf(soname="libx.so.1", defines=[version])
+    report = audit_path(write(tmp_path / "p", {"see": program, "libx.so.1": library}), load_policy(PROFILE))
+    assert not (report.compatible and "9" in number)
+
+
+def test_tags_and_names_with_numbers_without_end() -> None:
+    digits = "9" * 5000
+    [tag] = split_tags("py3-none-any")
+    assert wheel_rank(f"a-1-{digits}-py3-none-any.whl", {tag: 1}) == (1, -999_999_999)
+    assert wheel_rank("a-1-2x-py3-none-any.whl", {tag: 1}) == (1, -2)
+    assert python_of(f"a-1-cp3{digits}-none-any.whl") is None
+    assert python_of("a-1-cp311-cp311-any.whl") == "3.11"
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_bytes(f"{digits}G")
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_bytes("²G")
 
 
 @pytest.mark.parametrize(

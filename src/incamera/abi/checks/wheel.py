@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from incamera.abi.policy import Policy
     from incamera.abi.subject import Subject
 
-_MANYLINUX = re.compile(r"manylinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<machine>\w+)")
+_MANYLINUX = re.compile(r"manylinux_(?P<major>[0-9]{1,4})_(?P<minor>[0-9]{1,4})_(?P<machine>\w+)")
 _REQUIRES = re.compile(r"^Requires-Dist: *([A-Za-z0-9._-]+)(.*)$", re.MULTILINE)
 _EXTRA = re.compile(r";.*\bextra\b")
 _MAX_METADATA_BYTES = 4_000_000
@@ -44,7 +44,7 @@ def python_of(name: str) -> str | None:
     tags = wheel_tags(name)
     if tags is None or len(tags[0]) != 1:
         return None
-    match = re.fullmatch(r"cp(\d)(\d+)", tags[0][0])
+    match = re.fullmatch(r"cp([0-9])([0-9]{1,4})", tags[0][0])
     if not match:
         return None
     version = int(match[1]), int(match[2])
