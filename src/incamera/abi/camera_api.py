@@ -21,6 +21,7 @@ Track = tuple[int, ...]
 _ANY_NUMBER = ".*"
 _GLIBC = "libc.so.6"
 # Versions without a number of their own, by the glibc that has them first.
+_NUMBERED = re.compile(r"[A-Z_]+[0-9]+(?:\.[0-9]+)*+")
 _UNNUMBERED = {
     "GLIBC_ABI_DT_RELR": (2, 36),
     "GLIBC_ABI_GNU_TLS": (2, 42),
@@ -178,6 +179,11 @@ def family_of(version: str) -> str:
 def number_of(version: str) -> tuple[int, ...]:
     """Return (2, 36) for `GLIBC_2.36`."""
     return _UNNUMBERED.get(version) or parse_version(version)
+
+
+def has_number(version: str) -> bool:
+    """Return whether it is known which number *version* has, as that of `GLIBC_2.36`."""
+    return version in _UNNUMBERED or _NUMBERED.fullmatch(version) is not None
 
 
 def parse_track(text: str) -> Track:

@@ -25,6 +25,7 @@ from incamera.abi.camera_api import (
     Track,
     family_of,
     find_api,
+    has_number,
     load_api,
     load_generations,
     number_of,
@@ -100,7 +101,12 @@ class Policy:
         if version in found.facts.defines:
             return Answer.yes
         library = find_api(found.facts.soname or "") if found.camera and self.track is not None else None
-        return Answer.no if library is None or self.track is None else library.defines(version, self.track)
+        if library is None or self.track is None:
+            return Answer.no
+        # glibc has few versions without a number, and the stand-in has those that are not known here.
+        if library.exact and not has_number(version):
+            return Answer.no
+        return library.defines(version, self.track)
 
     def facts(self) -> dict[str, LibraryFacts]:
         """Return the facts of each library that the loader rule compares, by soname."""

@@ -153,7 +153,8 @@ def test_version_of_a_symbol_with_a_number_that_is_none(tmp_path: Path, name: st
     program = make_elf(program=True, interpreter=loader, needed=["libc.so.6", "libstdc++.so.6"], needs=needs)
     library = make_elf(soname="libx.so.1", defines=[version])
     report = audit_path(write(tmp_path / "p", {"see": program, "libx.so.1": library}), load_policy(PROFILE))
-    assert not (report.compatible and "9" in number)
+    # No glibc has such a version. Which ones other libraries have is known in part.
+    assert not (report.compatible and ("9" in number or name == "GLIBC_"))
 
 
 def test_tags_and_names_with_numbers_without_end() -> None:
