@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,14 @@ import pytest
 from tests.integration.terminal import Terminal
 
 from ..waiting import wait_until
-from .cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, lease_camera, on
+from .cameras import DEFAULT_PROFILE, OPENSSH_PROFILE, inside, lease_camera, on, write_ssh_home
 from .command import COMMAND_SECONDS, Run, Running, command_environment, running
+from .line import Line
 from .places.conftest import other_host
 from .project import add_data, write_project
 
 if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
-
-    from .line import Line
 
 __all__ = ["other_host"]
 
@@ -112,13 +112,23 @@ def test_outages_end_no_console_in_the_app(other_host: tuple[Line, dict[str, str
         assert "was lost" not in command.text
 
 
-# In a deploy, the network fails when so many bytes are sent: far from the end, since random data cannot be packed.
-FIRST_BYTES, MORE_BYTES, DATA_FILES = 1_500_000, 1_500_000, 16
+# In a deploy, the network fails when so many bytes are sent, and random data cannot be packed. Over a line on which
+# each piece takes so long, all of them take longer than two outages and what is between them.
+FIRST_BYTES, DATA_FILES, PIECE_SECONDS = 1_500_000, 24, 0.05
 
 
-def deployed(incamera: Run, project: Path, alice: dict[str, str]) -> str:
+@pytest.fixture
+def slow_host(tmp_path: Path, camera: VirtualCamera) -> Iterator[tuple[Line, dict[str, str]]]:
+    """As `other_host`, over a slow line."""
+    line = Line(camera.ssh_port, delay=PIECE_SECONDS)
+    home = write_ssh_home(tmp_path / "home", "far", camera, port=line.port)
+    yield line, {**home, "LOGNAME": "alice"}
+    line.close()
+
+
+def deployed(incamera: Run, project: Path, camera: VirtualCamera) -> str:
     """Deploy a bundle that prints "one", edit it, add what takes time to send, and return the bundle's folder."""
-    done = incamera("deploy", "--json", "-C", project, "--device", "far", env=alice)
+    done = incamera("deploy", "--json", "-C", project, "--device", camera.name)
     assert done.code == 0, done.err
     (project / "app.py").write_text("print('two')\n")
     add_data(project, files=DATA_FILES)
@@ -134,29 +144,33 @@ def await_sent(line: Line, sent: int, command: Running) -> None:
 
 
 def test_outages_end_no_deploy(
-    other_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
+    slow_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:
-    line, alice = other_host
+    line, alice = slow_host
     project = write_project(tmp_path / "large", app="print('one')\n", name="large")
-    deployed(incamera, project, alice)
+    deployed(incamera, project, camera)
     sent = line.sent
     with running("run", "-C", project, "--device", "far", env=command_environment(alice)) as command:
-        for number in range(2):
-            await_sent(line, sent + FIRST_BYTES + number * MORE_BYTES, command)
-            line.pause()
-            time.sleep(OUTAGE_SECONDS)
-            line.resume()
+        await_sent(line, sent + FIRST_BYTES, command)
+        line.pause()
+        time.sleep(OUTAGE_SECONDS)
+        line.resume()
+        time.sleep(WELL_SECONDS)
+        assert b"two" not in command.out, "all was sent before the second outage"
+        line.pause()
+        time.sleep(OUTAGE_SECONDS)
+        line.resume()
         assert command.finish() == 0, command.text
     assert command.out == b"two\n"
     assert "was lost" not in command.text
 
 
 def test_loss_in_a_deploy_leaves_the_earlier_bundle_and_the_next_deploy_sends_the_rest(
-    other_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
+    slow_host: tuple[Line, dict[str, str]], camera: VirtualCamera, incamera: Run, tmp_path: Path
 ) -> None:
-    line, alice = other_host
+    line, alice = slow_host
     project = write_project(tmp_path / "large", app="print('one')\n", name="large")
-    before = deployed(incamera, project, alice)
+    before = deployed(incamera, project, camera)
     folder = before.rpartition("/")[0]
     sent = line.sent
     with running("deploy", "-C", project, "--device", "far", env=command_environment(alice)) as command:
