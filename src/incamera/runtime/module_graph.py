@@ -33,6 +33,7 @@ _OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 _LONGEST_NAME = 100
 # Cython's and Rust's modules may have their texts in one piece, without ends.
 _HIDDEN = (b"PyO3", b"pyo3", b"__mypyc")
+_AGENT = "incamera_agent"
 _CYTHON, _CYTHON_TEXT = b"__pyx", b"\0__name__\0"
 # Lines of a Python that is newer than this computer's.
 _IMPORT_LINE = re.compile(
@@ -146,7 +147,8 @@ class ModuleGraph:
             if _hides_imports(data):
                 reached.opaque.append(module.path)
                 yield from self._modules
-            yield from self._in_compiled(data)
+            left_out = self._left_out(module)
+            yield from (name for name in self._in_compiled(data) if name not in left_out)
             return
         source = self._source(module)
         if source is None:
@@ -230,7 +232,10 @@ class ModuleGraph:
         """Return the imports that are not followed from *module*."""
         found: set[str] = set()
         for rule in _rules()["unused"]:
-            if rule["module"] == module.name and not ("unless" in rule and self.has_word(rule["unless"])):
+            if rule["module"] != module.name:
+                continue
+            own = "" if module.place == self._stdlib else module.name.partition(".")[0]
+            if "unless" not in rule or not self.has_word(rule["unless"], own):
                 found.update(rule["imports"])
         return frozenset(found)
 
@@ -244,12 +249,16 @@ class ModuleGraph:
         return b"" if module.name in layout.replaced_modules() else None
 
     @cache  # noqa: B019 - a graph lives as long as a package is made
-    def has_word(self, pattern: str) -> bool:
-        """Return whether a source of the app or of a package has the *pattern*."""
+    def has_word(self, pattern: str, own: str = "") -> bool:
+        """Return whether a source of the app or of a package has the *pattern*; those of the package *own* don't count.
+
+        The agent's don't either: it runs beside apps that are deployed, and not in packages.
+        """
         words = re.compile(pattern.encode())
         return any(
             words.search(self._read(self._root / module.path))
-            for files in self._modules.values()
+            for name, files in self._modules.items()
+            if name.partition(".")[0] not in (own, _AGENT)
             for module in files
             if module.place in (layout.APP, layout.PACKAGES) and not module.is_compiled
         )
@@ -264,8 +273,8 @@ class ModuleGraph:
 class _Skip:
     """Tells which nodes of a module's syntax *tree* are not followed.
 
-    *left_out*: what is not imported from a function, or in place of another module. In the standard library, what runs
-    only when a module is started as a program is left out, too.
+    *left_out*: what is not imported from a function, in place of another module, or where another one may stand in for
+    it. In the standard library, what runs only when a module is started as a program is left out, too.
     """
 
     def __init__(self, tree: ast.AST, left_out: frozenset[str], *, is_stdlib: bool) -> None:
@@ -276,6 +285,8 @@ class _Skip:
             for node in ast.walk(tree):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ExceptHandler):
                     self._late.update(id(child) for child in ast.walk(node))
+                elif isinstance(node, ast.Try) and any(_is_import_error(handler.type) for handler in node.handlers):
+                    self._late.update(id(child) for child in node.body)
 
     def __call__(self, node: ast.AST) -> bool:
         if id(node) in self._late and isinstance(node, ast.Import | ast.ImportFrom):
@@ -292,6 +303,10 @@ def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if not node.level else [f"{'.' * node.level}{node.module or ''}"]
+
+
+def _is_import_error(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("ImportError", "ModuleNotFoundError")
 
 
 def _is_main(test: ast.expr) -> bool:

@@ -32,6 +32,12 @@ SOURCES = {
     "http/__init__.py": "",
     "http/client.py": "try: import ssl\nexcept ImportError: pass\nif __name__ == '__main__':\n    import argparse",
     "ssl.py": "import _ssl",
+    "urllib/__init__.py": "",
+    "urllib/request.py": "import http.client",
+    "trace.py": "",
+    "secrets.py": "from hmac import compare_digest",
+    "hmac.py": "try:\n    import _hashlib as openssl\nexcept ImportError:\n    openssl = None\nimport hashlib",
+    "hashlib.py": "try:\n    from _hashlib import scrypt\nexcept ImportError:\n    pass",
     "sqlite3/__init__.py": "import _sqlite3",
     "sqlite3/dump.py": "",
     "zoneinfo/__init__.py": "",
@@ -40,6 +46,7 @@ DYNAMIC = {
     "_codecs_jp": [],
     "_multibytecodec": [],
     "_ssl": ["libssl.so.3"],
+    "_hashlib": ["libcrypto.so.3"],
     "_sqlite3": ["libsqlite3.so.0"],
     "readline": ["libreadline.so.8"],
 }
@@ -195,6 +202,32 @@ def test_where_imports_are_hidden_all_modules_stay(world: World, content: bytes)
     trim = world.trim("import fast")
     assert trim.opaque == (f"{PACKAGES}/fast/_fast{SUFFIX}",)
     assert {f"{STDLIB}/{file}c" for file in SOURCES} <= set(trim.kept)
+
+
+def test_openssl_stays_only_if_a_source_may_need_its_hashes(world: World) -> None:
+    assert "lib/libcrypto.so.3" not in world.trim("import secrets").kept
+    for app in ("import secrets, hashlib", "import secrets\ndef f(x): return x.hmac"):
+        kept = world.trim(app).kept
+        assert {"lib/libcrypto.so.3", f"{STDLIB}/lib-dynload/_hashlib{SUFFIX}"} <= set(kept)
+
+
+def test_readers_of_texts_from_the_web_stay_only_if_somebody_uses_them(world: World) -> None:
+    world.add("numpy/__init__.py", "from .lib import _datasource\ndef loadtxt(): ...")
+    world.add("numpy/lib/__init__.py")
+    world.add("numpy/lib/_datasource.py", "def open():\n    from urllib.request import urlopen")
+    assert f"{STDLIB}/urllib/request.pyc" not in world.trim("import numpy").kept
+    assert f"{STDLIB}/urllib/request.pyc" in world.trim("import numpy\nnumpy.loadtxt('x')").kept
+    world.add("table/__init__.py", "from numpy import genfromtxt")
+    assert f"{STDLIB}/urllib/request.pyc" in world.trim("import numpy").kept
+
+
+def test_text_in_a_compiled_module_that_is_known_to_be_no_import_is_left_out(world: World) -> None:
+    world.add("numpy/__init__.py", "from .core import _multiarray_umath")
+    world.add("numpy/core/__init__.py")
+    world.add(f"numpy/core/_multiarray_umath{SUFFIX}", make_elf() + b"\0trace\0json\0")
+    kept = world.trim("import numpy").kept
+    assert f"{STDLIB}/json/__init__.pyc" in kept
+    assert f"{STDLIB}/trace.pyc" not in kept
 
 
 def test_library_that_a_source_opens_stays(world: World) -> None:
