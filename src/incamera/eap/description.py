@@ -12,8 +12,10 @@ from incamera.eap.conf_reading import document_of, parse_package_conf
 from incamera.eap.demands import Demand, check_demands
 from incamera.eap.manifest import FILE as MANIFEST
 from incamera.eap.manifest import Manifest
+from incamera.eap.needs import find_missing, find_needs
 from incamera.eap.reading import Grade, Problem, Reading
 from incamera.eap.schema import check_manifest
+from incamera.eap.uses import Use
 
 
 @dataclass(kw_only=True)
@@ -127,4 +129,13 @@ def _compare(description: Description, reading: Reading) -> list[Problem]:
         named = parse_package_conf(reading.texts[PACKAGE_CONF]).get("APPNAME", app)
         if named != app:
             found.append(Problem(Grade.note, PACKAGE_CONF, f"it names the app {named}, and the manifest {app}"))
+    if description.source == MANIFEST and not description.faults:
+        libraries = [
+            Use(library, path, is_library=True)
+            for path, elf in reading.elfs.items()
+            if elf.facts is not None
+            for library in elf.facts.needed
+        ]
+        for need in find_missing(description.document, find_needs([*reading.uses, *libraries])):
+            found.append(Problem(Grade.note, MANIFEST, f"it lacks {need.text}, but {need.why}"))
     return found

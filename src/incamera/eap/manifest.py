@@ -177,7 +177,7 @@ def _resources(settings: PackageSettings) -> dict[str, Any]:
         found["dbus"] = {"requiredMethods": list(settings.dbus_methods)}
     if settings.groups:
         found["linux"] = {"user": {"groups": list(settings.groups)}}
-    return found
+    return found | {name: value for name, value in settings.resources.items() if name not in found}
 
 
 def default_app_name(project: str) -> str:

@@ -26,7 +26,10 @@ from incamera.archives import (
 )
 from incamera.eap.conf import CGI_CONF, PACKAGE_CONF, PARAM_CONF
 from incamera.eap.manifest import FILE as MANIFEST
+from incamera.eap.start import BUNDLE
+from incamera.eap.uses import Use, find_mentions
 from incamera.elf import ELF_MAGIC, ElfFacts, read_loadable
+from incamera.runtime.layout import APP
 
 DESCRIPTIONS = (MANIFEST, PACKAGE_CONF, PARAM_CONF, CGI_CONF)
 MOST_TEXT_BYTES = 1_000_000
@@ -35,6 +38,7 @@ _IN_MEMORY = 4 * 1024 * 1024
 _CHUNK = 256 * 1024
 _WRITABLE_BY_OTHERS = 0o022
 _PRIVILEGED = 0o6000
+_APP = f"{BUNDLE}/{APP}/"
 _ARMOUR = b"-----BEGIN PGP"
 
 
@@ -86,7 +90,8 @@ class Elf:
 class Reading:
     """What could be read of a package of *size* bytes. *texts* are the files that describe it, by their names.
 
-    *trailing*: the number of bytes behind the archive, the signature included.
+    *trailing*: the number of bytes behind the archive, the signature included. *uses*: what the app's Python files use
+    of acap, in a package that incamera made.
     """
 
     size: int
@@ -97,6 +102,7 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
     signature: Signature | None = None
     trailing: int = 0
+    uses: list[Use] = field(default_factory=list)
 
     @property
     def is_sound(self) -> bool:
@@ -190,6 +196,9 @@ def _read_content(archive: TarReader, path: str, size: int, reading: Reading) ->
             reading.texts[path] = archive.read_all()
         else:
             reading.add(Grade.damage, path, f"it is larger than {MOST_TEXT_BYTES // 1000} kB, so it is not read")
+        return
+    if path.startswith(_APP) and path.endswith(".py") and size <= MOST_TEXT_BYTES:
+        reading.uses += [Use(module, path.removeprefix(_APP)) for module in find_mentions(archive.read_all())]
         return
     beginning = archive.read(_CHUNK)
     reading.elfs.pop(path, None)

@@ -49,9 +49,10 @@ class PackageSettings:
     *texts* are values of the manifest by its own names (`appName`); those that the user did not write are missing.
     *author*, *homepage*, *license* and *description* come from [project]; "" where it has none.
     *manifest* is the path of the user's own manifest, which is kept; the other values of the manifest are then not set.
-    *proxy* and *http* are tables with the manifest's names. *html* is the folder of web files, or "".
-    *license_files* are files of the project, relative to its folder. *sign_command* are the words of the command that
-    signs a package, with {package} and {signed} for the paths of the two files; empty where there is none.
+    *proxy* and *http* are tables with the manifest's names, *resources* has further keys of `resources`. *html* is the
+    folder of web files, or "". *license_files* are files of the project, relative to its folder. *sign_command* are the
+    words of the command that signs a package, with {package} and {signed} for the paths of the two files; empty where
+    there is none. *written* are the keys that the user's table has.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class PackageSettings:
     os_versions: tuple[Mapping[str, str], ...] = ()
     groups: tuple[str, ...] = ()
     dbus_methods: tuple[str, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
     settings_page: str = ""
     parameters: tuple[Mapping[str, str], ...] = ()
     proxy: tuple[Mapping[str, str], ...] = ()
@@ -74,6 +76,7 @@ class PackageSettings:
     files: tuple[str, ...] = ()
     license_files: tuple[str, ...] = ()
     sign_command: tuple[str, ...] = ()
+    written: frozenset[str] = frozenset()
 
 
 def load_package_settings(project: Project) -> PackageSettings:
@@ -100,6 +103,7 @@ def parse_package_settings(document: Mapping[str, Any], folder: Path) -> Package
         os_versions=_parse_os_versions(table),
         groups=find_strings(table, "groups", f"{TABLE}.groups"),
         dbus_methods=find_strings(table, "dbus-methods", f"{TABLE}.dbus-methods"),
+        resources=find_table(table, "resources", f"{TABLE}.resources"),
         settings_page=_text(table, "settings-page") or "",
         parameters=_parse_parameters(find_table(table, "parameters", f"{TABLE}.parameters")),
         proxy=_parse_proxy(table),
@@ -110,6 +114,7 @@ def parse_package_settings(document: Mapping[str, Any], folder: Path) -> Package
         files=_parse_files(find_strings(table, "files", f"{TABLE}.files"), folder),
         license_files=_find_license_files(project, folder),
         sign_command=_parse_sign_command(_text(table, "sign-command") or ""),
+        written=frozenset(table),
     )
 
 

@@ -57,7 +57,7 @@ _TEST_KEYS = ("groups",)
 # Their values are read by `package_settings`, for the one command that needs them.
 PACKAGE_KEYS = (
     *("app-name", "friendly-name", "vendor", "vendor-id", "vendor-url", "app-id", "run-mode", "run-options", "schema"),
-    *("compatible-os-versions", "groups", "dbus-methods", "settings-page", "parameters", "reverse-proxy"),
+    *("compatible-os-versions", "groups", "dbus-methods", "resources", "settings-page", "parameters", "reverse-proxy"),
     *("http-config", "post-install-script", "pre-uninstall-script", "manifest", "html", "files"),
     "sign-command",
 )

@@ -26,6 +26,7 @@ from incamera.units import format_bytes, format_count
 from incamera.workflows.build import build_bundle
 from incamera.workflows.package_check import check_package
 from incamera.workflows.package_contents import plan_contents
+from incamera.workflows.package_needs import ask_for_needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,7 +107,7 @@ def build_package(
     bundle = build_bundle(context, project, target, renew_lock=False)
     paths = [entry.path for entry in bundle.entries]
     check_sources(project, paths, bundle.path, target.python, outcome="the app cannot start")
-    manifest = _manifest(project, settings, bundle)
+    manifest = _manifest(context, project, settings, bundle)
     trim = None
     if recorded is not None:
         from incamera.workflows.package_trim import ensure_trim  # lazy: start-up; it parses sources
@@ -134,12 +135,13 @@ def build_package(
     return package
 
 
-def _manifest(project: Project, settings: PackageSettings, bundle: Bundle) -> Manifest:
+def _manifest(context: Context, project: Project, settings: PackageSettings, bundle: Bundle) -> Manifest:
     if settings.manifest is not None:
         document, origin = load_manifest(settings.manifest), settings.manifest.name
     else:
         document = make_manifest(settings, project=project.name, version=bundle.version)
         origin = f"the manifest made of [{TABLE}]"
+    document = ask_for_needs(context, settings, bundle, document)
     return complete_manifest(document, bundle.target.architecture, origin=origin)
 
 
