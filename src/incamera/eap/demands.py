@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ _SECOND = (2, 0, 0)
 _SETUP = "acapPackageConf.setup"
 # From this version on, a camera looks at compatibleOsVersions.
 _RANGE_SINCE = (12, 10)
+_FIRST_WITH_PROXY = "11"
+_WEB = re.compile(r"(?:http|ws)s?://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,24 @@ def _find_demands(manifest: Manifest, generation: str, facts: Mapping[str, Any])
         )
     if generation == "13" and manifest.configuration.get("containers"):
         yield broken("acapPackageConf.configuration.containers", "it runs no containers", "leave it out")
+    yield from _check_proxy(manifest, generation)
     if manifest.post_install or manifest.pre_uninstall:
         yield known("acapPackageConf.installation", facts["scripts"], "try the package there")
+
+
+def _check_proxy(manifest: Manifest, generation: str) -> Iterator[Demand]:
+    key = "acapPackageConf.configuration.reverseProxy"
+    targets = [str(rule.get("target", "")) for rule in manifest.configuration.get("reverseProxy", ())]
+    sockets = [target for target in targets if not _WEB.match(target)]
+    if targets and generation == _FIRST_WITH_PROXY:
+        yield Demand(generation, key, "it has such rules from 11.8 on", "older cameras need the app's own port")
+    if len(sockets) > 1 and generation == _FIRST_WITH_PROXY:
+        text = "before 11.10, requests for one Unix socket go to another one"
+        yield Demand(generation, key, text, "have one socket, and tell requests apart by their paths")
+    for target in targets:
+        if _WEB.match(target) and _WEB.sub("", target).rstrip("/").partition("/")[2]:
+            text = f"no public document tells what path the app gets for the target {target}"
+            yield Demand(generation, key, text, "write a target without a path, such as http://localhost:2001")
 
 
 def _check_range(manifest: Manifest, generation: str, facts: Mapping[str, Any]) -> Iterator[Demand]:

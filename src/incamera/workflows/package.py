@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import zlib
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from incamera.build.keys import MOST_KEPT
 from incamera.disk import users_umask, write_atomic
-from incamera.eap import conf
+from incamera.eap import conf, settings_page
 from incamera.eap.archive import list_members, pack
 from incamera.eap.demands import claimed_generations
 from incamera.eap.gnu_gzip import pack_with_gnu_gzip, require_gnu_gzip
@@ -25,7 +26,7 @@ from incamera.project.package_settings import TABLE, load_package_settings
 from incamera.units import format_bytes, format_count
 from incamera.workflows.build import build_bundle
 from incamera.workflows.package_check import check_package
-from incamera.workflows.package_contents import plan_contents
+from incamera.workflows.package_contents import has_generated_page, plan_contents
 from incamera.workflows.package_needs import ask_for_needs
 
 if TYPE_CHECKING:
@@ -139,6 +140,9 @@ def _manifest(context: Context, project: Project, settings: PackageSettings, bun
     if settings.manifest is not None:
         document, origin = load_manifest(settings.manifest), settings.manifest.name
     else:
+        if has_generated_page(project, settings):
+            context.reporter.info(f"settings page: html/{settings_page.NAME} is made from the parameters")
+            settings = dataclasses.replace(settings, settings_page=settings_page.NAME)
         document = make_manifest(settings, project=project.name, version=bundle.version)
         origin = f"the manifest made of [{TABLE}]"
     document = ask_for_needs(context, settings, bundle, document)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from incamera.build.licenses import ensure_licenses
-from incamera.eap import conf, sbom
+from incamera.eap import conf, sbom, settings_page
 from incamera.eap.archive import Contents, plan_operands
 from incamera.eap.contents import bundle_members, project_members, written
 from incamera.eap.licenses import FOLDER as LICENSES
@@ -114,6 +114,10 @@ def _own_files(project: Project, settings: PackageSettings, manifest: Manifest) 
                 f"the manifest names the script {script}, which is not in {project.folder}", hint="add it, or remove it"
             )
         members.append(written(script, (project.folder / script).read_bytes(), _PROGRAM_MODE))
+    if has_generated_page(project, settings):
+        title = str(manifest.setup.get("friendlyName", manifest.app_name))
+        data = settings_page.dump_settings_page(title, manifest.app_name, settings.parameters)
+        members.append(written(f"html/{settings_page.NAME}", data))
     page = str(manifest.configuration.get("settingPage", ""))
     if page and f"html/{page}" not in {member.path for member in members}:
         raise ConfigError(
@@ -121,6 +125,15 @@ def _own_files(project: Project, settings: PackageSettings, manifest: Manifest) 
             hint="add it there, or remove settings-page",
         )
     return _by_path(members)
+
+
+def has_generated_page(project: Project, settings: PackageSettings) -> bool:
+    """Return whether incamera writes the settings page: there are parameters, and the user tells of no other page."""
+    if settings.manifest is not None or "settings-page" in settings.written:
+        return False
+    if settings.html and (project.folder / settings.html / settings_page.NAME).exists():
+        return False
+    return bool(settings_page.find_shown(settings.parameters))
 
 
 def _require_distinct(generated: Mapping[str, Member], taken: Mapping[str, Member]) -> None:

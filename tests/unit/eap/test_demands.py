@@ -84,3 +84,23 @@ def test_what_is_to_be_known_comes_after_what_is_broken() -> None:
     assert [demand.is_broken for demand in demands] == [True, False]
     assert "unsigned" in demands[1].text
     assert all(demand.remedy for demand in demands)
+
+
+def test_rules_of_the_proxy_that_older_cameras_lack_or_mix_up_are_told() -> None:
+    rules = [
+        {"apiPath": "a", "target": "http://localhost:2001/", "access": "viewer"},
+        {"apiPath": "b", "target": "http://localhost:2001/mcp", "access": "viewer"},
+        {"apiPath": "c", "target": "/tmp/1", "access": "viewer", "apiType": "http"},
+        {"apiPath": "d", "target": "/tmp/2", "access": "viewer", "apiType": "ws"},
+    ]
+
+    def told(generation: str, count: int) -> list[str]:
+        document = manifest("2.0.0", configuration={"reverseProxy": rules[:count]})
+        made = complete_manifest(document, Architecture.armv7hf, origin="manifest.json")
+        return [demand.text for demand in check_demands(made, generation) if demand.key.endswith("reverseProxy")]
+
+    assert told("12", 1) == []
+    assert told("11", 1) == ["it has such rules from 11.8 on"]
+    assert told("12", 4) == ["no public document tells what path the app gets for the target http://localhost:2001/mcp"]
+    assert [text for text in told("11", 4) if "Unix socket" in text]
+    assert not [text for text in told("11", 3) if "Unix socket" in text]
