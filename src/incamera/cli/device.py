@@ -1,4 +1,4 @@
-"""`incamera device add|list|info|remove|clean`"""
+"""`incamera device add|list|discover|info|remove|clean`"""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from incamera.device.facts import Place
     from incamera.vapix.address import WebDevice
     from incamera.vapix.device_info import DeviceInfo
+
+
+_SECONDS, _MOST_SECONDS = 3.0, 60
 
 
 def add_parser(commands: Any) -> None:
@@ -47,6 +50,24 @@ def add_parser(commands: Any) -> None:
         help="a command that prints the password for the web server; its first line counts, and no shell runs it",
     )
     add_command(actions, "list", execute_list, help="list your cameras and the running virtual ones")
+    found = add_command(
+        actions,
+        "discover",
+        execute_discover,
+        help="look for cameras in the local network",
+        description="Look for cameras in the local network, by multicast DNS. Whatever answers is shown as it says "
+        "itself, and nothing connects to it: `incamera device add` shows the certificate.",
+    )
+    found.add_argument(
+        "--seconds", metavar="N", type=_parse_seconds, default=_SECONDS, help="how long to wait (default: %(default)s)"
+    )
+    found.add_argument(
+        "--interface",
+        dest="interfaces",
+        metavar="NAME",
+        action="append",
+        help="look there only, e.g. eth0 (default: all network interfaces). May be repeated",
+    )
     info = add_command(
         actions, "info", execute_info, help="show a camera's architecture, C library, places and libraries"
     )
@@ -78,6 +99,47 @@ def add_parser(commands: Any) -> None:
     clean.add_argument("--data", action="store_true", help="also remove what apps keep in their data folders")
     clean.add_argument("--dry-run", action="store_true", help="show it only")
     clean.add_argument("-y", "--yes", action="store_true", help="do not ask first")
+
+
+def _parse_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of seconds up to {_MOST_SECONDS}')
+    return seconds
+
+
+def execute_discover(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.workflows.discover import discover_cameras
+
+    cameras = discover_cameras(Context.open(console), arguments.seconds, arguments.interfaces)
+    if arguments.json:
+        rows = [
+            {
+                "name": camera.answer.name,
+                "address": camera.answer.address,
+                "port": camera.answer.port,
+                "host": camera.answer.host or None,
+                "serial": camera.answer.serial or None,
+                "devices": list(camera.devices),
+            }
+            for camera in cameras
+        ]
+        console.emit({"cameras": rows})
+    elif not cameras:
+        console.paragraph("no camera has answered; those behind a router, or with Bonjour switched off, do not")
+    else:
+        console.table(
+            ("NAME", "ADDRESS", "SERIAL", "ADDED AS"),
+            [
+                (camera.answer.name, camera.answer.address, camera.answer.serial, ", ".join(camera.devices))
+                for camera in cameras
+            ],
+        )
+    return 0
 
 
 def execute_add(arguments: argparse.Namespace, console: Console) -> int:
