@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +44,10 @@ _VERSION_CONTROL = frozenset(
 )
 _LEVEL = 9
 _DEFLATE_ONLY = -15
+# How far deflate looks back, and how much of the archive is compressed in one go; all in bytes.
+_WINDOW = 32 * 1024
+_PIECE = 1024 * 1024
+_MOST_WORKERS = 8
 # gzip --no-name -9: no name, no time, slowest compression, Unix.
 _GZIP_HEADER = bytes.fromhex("1f8b0800000000000203")
 _FOLDER_MODE = 0o755
@@ -158,22 +165,50 @@ class Digesting:
 
 
 class GzipStream:
-    """Compresses what is written to *target*, as `gzip --no-name -9` would with zlib's deflate."""
+    """Compresses what is written to *target*, as `gzip --no-name -9` would with zlib's deflate.
+
+    Pieces of equal size are compressed side by side, each with the end of the one before as its dictionary. So the
+    result is the same however many processors there are. `finish` must be called, also after an error.
+    """
 
     def __init__(self, target: Digesting) -> None:
         self._target = target
-        self._deflate = zlib.compressobj(_LEVEL, wbits=_DEFLATE_ONLY)
+        self._piece = bytearray()
+        self._before = b""
         self._checksum = 0
         self._size = 0
+        workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+        self._workers = ThreadPoolExecutor(workers)
+        self._most_pending = 2 * workers
+        self._pending: deque[Future[bytes]] = deque()
         target.write(_GZIP_HEADER)
 
     def write(self, data: bytes) -> None:
         self._checksum = zlib.crc32(data, self._checksum)
         self._size += len(data)
-        self._target.write(self._deflate.compress(data))
+        self._piece += data
+        while len(self._piece) >= _PIECE:
+            self._submit(bytes(self._piece[:_PIECE]), zlib.Z_SYNC_FLUSH)
+            del self._piece[:_PIECE]
+
+    def _submit(self, piece: bytes, flush: int) -> None:
+        self._pending.append(self._workers.submit(_compress, piece, self._before, flush))
+        self._before = piece[-_WINDOW:]
+        while len(self._pending) > self._most_pending:
+            self._target.write(self._pending.popleft().result())
 
     def finish(self) -> None:
-        self._target.write(self._deflate.flush() + struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF))
+        self._submit(bytes(self._piece), zlib.Z_FINISH)
+        with self._workers:
+            for future in self._pending:
+                self._target.write(future.result())
+        self._target.write(struct.pack("<II", self._checksum, self._size & 0xFFFFFFFF))
+
+
+def _compress(piece: bytes, before: bytes, flush: int) -> bytes:
+    """Return *piece* as deflate's blocks, which may point back into *before*."""
+    deflate = zlib.compressobj(_LEVEL, wbits=_DEFLATE_ONLY, zdict=before)
+    return deflate.compress(piece) + deflate.flush(flush)
 
 
 def pack(members: Iterable[Member], mtime: int, out: Path, advance: Callable[[int], None] = lambda _: None) -> Packed:
@@ -188,6 +223,8 @@ def pack(members: Iterable[Member], mtime: int, out: Path, advance: Callable[[in
             gzip.write(data)
             advance(len(data))
 
-        tar_bytes = write_tar(members, mtime, write)
-        gzip.finish()
+        try:
+            tar_bytes = write_tar(members, mtime, write)
+        finally:
+            gzip.finish()
     return Packed(tar_digest.hexdigest(), tar_bytes, target.hexdigest(), target.bytes)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from incamera.workflows.package_check import Check
 
 # Increase it when packages made from the same inputs change.
-_FORMAT = 3
+_FORMAT = 4
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 # 1 January 2020. The vendor's tool takes the present time, so that each of its packages is another one.
 _DEFAULT_EPOCH = 1_577_836_800

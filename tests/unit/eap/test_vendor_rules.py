@@ -6,12 +6,13 @@ import gzip
 import json
 import os
 import random
+import zlib
 from pathlib import Path
 
 import pytest
 from tests.unit.eap import vendor
 
-from incamera.eap import conf
+from incamera.eap import archive, conf
 from incamera.eap.archive import Contents, list_members, pack, plan_operands
 from incamera.eap.contents import project_members
 from incamera.eap.manifest import complete_manifest
@@ -167,6 +168,24 @@ def test_package_has_the_header_of_gzip_without_name_and_time(tmp_path: Path) ->
     archive = gzip.decompress(content)
     assert (packed.tar_bytes, len(archive) % 10240) == (len(archive), 0)
     assert data in archive
+
+
+def test_large_package_has_the_same_bytes_however_many_processors_compress_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(1)
+    block = chance.randbytes(40_000)  # longer than deflate looks back
+    data = b"".join(block[chance.randrange(30_000) :] for _ in range(200))
+    members = [Member(path="hello", mode=0o755, size=len(data), content=data)]
+    packed = []
+    for workers in (1, 4):
+        monkeypatch.setattr(archive, "_MOST_WORKERS", workers)
+        packed.append(pack(members, 0, tmp_path / "a.eap"))
+        written = (tmp_path / "a.eap").read_bytes()
+        whole = gzip.decompress(written)
+        assert (len(whole), data in whole) == (packed[-1].tar_bytes, True)
+    assert packed[0] == packed[1]
+    assert packed[0].bytes < 1.001 * len(zlib.compress(whole, 9))
 
 
 def test_nobody_but_the_owner_may_write_what_comes_from_the_project(tmp_path: Path) -> None:
