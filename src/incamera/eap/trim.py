@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from incamera.tree import Entry
 
 # Increase it when the same bundle is trimmed in another way.
-FORMAT = 3
+FORMAT = 4
 # For compilers and type checkers.
 _FOR_BUILDS = (".h", ".hpp", ".pxd", ".pyi", ".pyx", ".c", ".cpp", ".f90", ".src", ".a")
 _METADATA = re.compile(r"[^/]+\.(?:dist-info|egg-info)(?:/(?P<file>.+))?")

@@ -144,7 +144,7 @@ class ModuleGraph:
             data = self._read(self._root / module.path)
             if not data.startswith(ELF_MAGIC):
                 return
-            if _hides_imports(data):
+            if module.name not in _rules()["compiled"] and _hides_imports(data):
                 reached.opaque.append(module.path)
                 yield from self._modules
             left_out = self._left_out(module)

@@ -49,7 +49,10 @@ def signature() -> bytes:
 
 
 def described(version: str = "2.0.0", *, app: str = "hello", **conf: Any) -> bytes:
-    return member(b"manifest.json", json.dumps(manifest(version, **conf)).encode()) + member(
+    document = manifest(version, **conf)
+    if version.startswith("2."):
+        document["resources"] = {"linux": {"user": {"groups": ["video"]}}}
+    return member(b"manifest.json", json.dumps(document).encode()) + member(
         app.encode(), make_elf(needed=["libvdo.so.1", "libc.so.6"], program=True), mode=0o755
     )
 
@@ -105,6 +108,20 @@ def test_package_is_described(package: Path, capsys: pytest.CaptureFixture[str])
     assert {check["axis_os"]: check["accepted"] for check in document["checks"]} == dict.fromkeys(
         ["11", "12", "13"], True
     )
+
+
+def test_what_the_app_uses_and_the_manifest_lacks_is_named(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    app = member(b"bundle/app/app.py", b"from acap import vapix, video")
+    text = json.dumps(manifest("2.0.0")).encode()
+    code, document = inspect(
+        package, member(b"manifest.json", text) + member(b"hello", mode=0o755) + app + LICENSE, capsys
+    )
+    assert code == 0
+    assert problems(document, "note") == [
+        "manifest.json: it lacks the D-Bus method com.axis.HTTPConf1.VAPIXServiceAccounts1.GetCredentials, "
+        "but app.py uses acap.vapix",
+        'manifest.json: it lacks the group "video", but app.py uses acap.video',
+    ]
 
 
 def test_signature_is_shown_and_not_asked_for(package: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from incamera.runtime.layout import PACKAGES
 from incamera.targets.target import Target
 from incamera.tree import list_tree
 
+REPOSITORY = Path(__file__).parents[3]
 TARGET = Target.parse("armv7hf-cp311")
 STDLIB = "lib/python3.11"
 SUFFIX = ".cpython-311-arm-linux-gnueabihf.so"
@@ -228,6 +231,22 @@ def test_text_in_a_compiled_module_that_is_known_to_be_no_import_is_left_out(wor
     kept = world.trim("import numpy").kept
     assert f"{STDLIB}/json/__init__.pyc" in kept
     assert f"{STDLIB}/trace.pyc" not in kept
+
+
+def test_table_has_what_the_compiled_modules_of_acap_import(world: World) -> None:
+    rules = tomllib.loads((REPOSITORY / "src/incamera/runtime/data/imports.toml").read_text("utf-8"))["compiled"]
+    for source in sorted((REPOSITORY / "packages/acap/src/acap").glob("_*.pyx")):
+        found = re.findall(r"^\s*(?:from (\S+) import|import (\S+))", source.read_text("utf-8"), re.MULTILINE)
+        names = {f"acap{one}" if one.startswith(".") else one or other for one, other in found}
+        # All modules stay because of one that is not in the table.
+        assert names <= set(rules.get(f"acap.{source.stem}", names)), source.name
+    world.add("acap/__init__.py", "from . import _video")
+    world.add("acap/errors.py", "import json")
+    world.add(f"acap/_video{SUFFIX}", make_elf() + b"__pyx_module json")
+    trim = world.trim("import acap")
+    assert trim.opaque == ()
+    assert {f"{PACKAGES}/acap/errors.pyc", f"{STDLIB}/json/__init__.pyc"} <= set(trim.kept)
+    assert f"{STDLIB}/sqlite3/__init__.pyc" not in trim.kept
 
 
 def test_library_that_a_source_opens_stays(world: World) -> None:
