@@ -37,7 +37,7 @@ import os
 os.setgroups([]); os.setgid(4711); os.setuid(4711)
 os.execv("/usr/local/packages/plain/plain", ["plain", "--port", "80"])
 '
-find $here -name __pycache__ -newer /tmp/plain.eap; rm -rf $here /tmp/plain.eap
+rm -rf $here /tmp/plain.eap
 """
 
 
