@@ -24,7 +24,7 @@ _WRITTEN = (
         "caches/debian-rejected",
         "caches/debian-releases",
     ),
-    *("caches/devices", "caches/guards", "caches/index", "caches/metadata"),
+    *("caches/devices", "caches/guards", "caches/index", "caches/metadata", "caches/trims", "caches/uses"),
     *("devices", "releases", "sdks", "shares", "virtual"),
 )
 _LOCKS_SECONDS = 30 * 24 * 3600
