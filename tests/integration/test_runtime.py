@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from incamera.runtime.bundle import Bundle
     from incamera.virtual.camera import VirtualCamera
 
-every_profile = on(*PROFILES)
+# Of `make test`: each architecture and each generation.
+_DIAGONAL = (DEFAULT_PROFILE, "axis-os-10-aarch64")
+every_profile = on(*_DIAGONAL, matrix=[profile for profile in PROFILES if profile not in _DIAGONAL])
 pytestmark = on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 
 # What differs from profile to profile: the architecture, the C library, and the camera's own libraries.
