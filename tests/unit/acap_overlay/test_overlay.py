@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import threading
 import time
@@ -32,6 +33,7 @@ def image(width: int = 64, height: int = 32, color: tuple[int, ...] = (*LIME, 25
 @pytest.fixture
 def overlays(video: None, boxes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """`acap.overlay`, over the newest stand-in."""
+    gc.collect()  # a stream of an earlier test, which an exception may still hold, would have an overlay too
     ctypes.CDLL(str(STAND_INS / NEWEST / "libaxoverlay2.so.1"))
 
 
