@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from incamera.virtual.services import PARAMETERS_FOLDER
+
 from ..waiting import wait_until
-from .cameras import DEFAULT_PROFILE, PROFILES, on
+from .cameras import DEFAULT_PROFILE, PROFILES, inside, on
 from .command import command_environment, running
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Path:
+def app(tmp_path: Path, camera: VirtualCamera) -> Path:
+    """An app whose parameters no earlier test has set in *camera*."""
+    inside(camera, f"rm -f {PARAMETERS_FOLDER}/services")
     folder = tmp_path / "services"
     shutil.copytree(Path(__file__).parent / "projects/services", folder)
     return folder
