@@ -182,7 +182,7 @@ print -r -- "$listed"
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("incamera devices ", ["add", "clean", "info", "list", "remove"]),
+        ("incamera devices ", ["add", "clean", "discover", "info", "list", "remove"]),
         ("incamera devices info --no", ["--no-speed"]),
         ("incamera stores ver", ["verify"]),
         ("incamera connection cl", ["close"]),
