@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _READ_SECONDS = 300.0
 # Many times what all libraries of a camera that an app uses take.
 _READ_BYTES = 512 << 20
-_MAPS_BYTES = 1 << 20
+# Of a process on this computer, as large as ours may be: each of its libraries takes 3 kB.
+_MAPS_BYTES = 8 << 20
 _PAGE_SIZE = re.compile(rb"KernelPageSize:\s+(\d{1,6}) kB")
 _PAGE_SIZES = (4096, 16384, 65536)
 _USUAL_PAGE_SIZE = 4096
