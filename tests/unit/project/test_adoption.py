@@ -405,6 +405,26 @@ def test_the_source_of_a_compiled_requirements_file_is_preferred(tmp_path: Path)
     assert adopted(tmp_path)["project"]["dependencies"] == ["numpy"]
 
 
+def test_lists_of_other_tools_are_named_as_not_read(tmp_path: Path) -> None:
+    write(tmp_path, Pipfile="", environment__dot__yml="", pixi__dot__toml="", app__dot__py=MAIN)
+    (note,) = [note for note in plan(tmp_path).notes if note.startswith("not read: ")]
+    assert note.startswith("not read: Pipfile, environment.yml, pixi.toml. `incamera add NAME`")
+
+
+def test_a_list_that_another_names_is_read(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        requirements__dot__txt="-r requirements/base.txt\n-c requirements/limits.txt\n",
+        requirements__in__base__dot__txt="tqdm\n",
+        requirements__in__limits__dot__txt="tqdm<5\n",
+        requirements__in__dev__dot__txt="ruff\n",
+        app__dot__py=MAIN,
+    )
+    (note,) = [note for note in plan(tmp_path).notes if note.startswith("not read: ")]
+    assert note.startswith("not read: requirements/dev.txt. ")
+    assert adopted(tmp_path)["project"]["dependencies"] == ["tqdm"]
+
+
 def test_a_folder_with_the_name_of_a_package_that_it_needs_gets_another_name(tmp_path: Path) -> None:
     folder = tmp_path / "tqdm"
     write(folder, requirements__dot__txt="tqdm\n", app__dot__py=MAIN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -12,6 +12,17 @@ from incamera.project.adoption.entry import imported_modules, top_modules
 from incamera.project.import_names import known_distribution
 
 REQUIREMENTS = ("requirements.in", "requirements.txt")
+# Pip's under other names, Pipenv's, conda's, pixi's.
+_LISTS = (
+    "*requirements*.txt",
+    "*requirements*.in",
+    "requirements/*.txt",
+    "requirements/*.in",
+    "Pipfile",
+    "environment*.y*ml",
+    "conda*.y*ml",
+    "pixi.toml",
+)
 
 
 def find_requirements_file(folder: Path) -> Path | None:
@@ -26,12 +37,12 @@ def find_requirements_file(folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def other_requirements_files(used: Path) -> list[str]:
-    """Return the names of the requirements files beside *used* that are not read."""
-    others = sorted({*used.parent.glob("*requirements*.txt"), *used.parent.glob("requirements/*.txt")} - {used})
-    if used.name == "requirements.in":
-        others = [path for path in others if path.name != "requirements.txt"]
-    return [path.relative_to(used.parent).as_posix() for path in others]
+def unread_lists(folder: Path, read: Collection[Path]) -> list[str]:
+    """Return the paths in *folder* of files that list dependencies, other than those that were *read*, resolved."""
+    found = {path for pattern in _LISTS for path in folder.glob(pattern) if path.is_file()}
+    if (folder / "requirements.in").resolve() in read:
+        found.discard(folder / "requirements.txt")  # made from it
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.resolve() not in read)
 
 
 def find_imported(folder: Path, dependencies: Sequence[str]) -> tuple[Mapping[str, str], list[str]]:

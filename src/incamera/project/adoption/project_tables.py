@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from incamera.errors import ConfigError
 from incamera.project.adoption.dependencies import (
     find_imported,
     find_requirements_file,
-    other_requirements_files,
+    unread_lists,
 )
 from incamera.project.adoption.entry import imported_modules, top_modules
 from incamera.project.adoption.names import find_name, name_of_folder
@@ -230,6 +230,7 @@ class ProjectTables:
         """Return the dependencies of requirements.txt, with what the app imports, and where they come from."""
         path = find_requirements_file(self._folder)
         if path is None:
+            self._note_unread(self._folder, set())
             return self._imported([]), {}
         self._found.kind = self._found.kind or f"a folder with {path.name}"
         if path.parent != self._folder:
@@ -237,15 +238,19 @@ class ProjectTables:
         read = load_requirements(path, self._folder, self._environment)
         self.refused += read.refused
         self._found.notes += read.notes
+        self._note_unread(path.parent, read.files)
         if read.constraints:
             self.toml.put(("tool", "incamera", "constraints"), read.constraints)
-        if others := other_requirements_files(path):
-            self._found.notes.append(
-                f"not read: {', '.join(others)}. `incamera add --dev NAME` adds what only your computer needs"
-            )
         own = (self._setup.name if self._setup else None) or find_name(self._folder)
         found = [text for text in read.requirements if own is None or not _is_called(text, own)]
         return [*found, *self._imported(found)], read.sources
+
+    def _note_unread(self, folder: Path, read: Collection[Path]) -> None:
+        if unread := unread_lists(folder, read):
+            self._found.notes.append(
+                f"not read: {', '.join(unread)}. `incamera add NAME` adds what the app needs, "
+                "and `incamera add --dev NAME` what only your computer needs"
+            )
 
     def _imported(self, dependencies: Sequence[str]) -> list[str]:
         """Return the packages that the files import, and that *dependencies* lack, where their names are certain."""

@@ -45,6 +45,7 @@ class RequirementsFile:
 
     *requirements* and *constraints* are as pyproject.toml has them; *sources* is [tool.uv.sources], for each package
     that is one of the user's own. *notes* say what is left out without harm, *refused* are lines, each with a reason.
+    *files* are those that were read: the file, and those that it names, resolved.
     """
 
     requirements: list[str] = field(default_factory=list)
@@ -52,7 +53,7 @@ class RequirementsFile:
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    _read: set[Path] = field(default_factory=set)
+    files: set[Path] = field(default_factory=set)
     _hashes: int = 0
     _indexes: set[str] = field(default_factory=lambda: {"https://pypi.org/simple"})
 
@@ -80,10 +81,10 @@ def load_requirements(path: Path, folder: Path, environment: Mapping[str, str]) 
 
 def _read(found: RequirementsFile, path: Path, folder: Path, *, limits_only: bool) -> None:
     path = path.resolve()
-    if path in found._read:
+    if path in found.files:
         return
-    found._read.add(path)
-    if len(found._read) > _MAX_FILES:
+    found.files.add(path)
+    if len(found.files) > _MAX_FILES:
         raise ConfigError(f"more than {_MAX_FILES} requirements files name each other", hint="remove some of them")
     for number, line in _lines(path):
         where = f"{_shown(path, folder)}:{number}"
