@@ -80,6 +80,10 @@ def load_program(typed: Typed, locks: Path, warn: Callable[[str], None]) -> Proj
 
 def find_file(typed: Typed) -> Path:
     """Return the path of the file that *typed* names: relative to this folder, else to the project that was named."""
+    if "://" in str(typed.program):
+        raise UsageError(
+            "a script is not fetched from the web", hint="download it, read it, and type `incamera run` with its name"
+        )
     path = Path(str(typed.program))
     if not path.exists() and typed.is_named:
         path = Path(typed.project) / path

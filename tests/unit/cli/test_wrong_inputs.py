@@ -56,6 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["share", "serve", "sub", "--address", "999.1.1.1"], 2, "cannot serve on 999.1.1.1", "ip address"),
         # A file is wrong: 3.
         (["new", "numpy"], 3, 'needs the package "numpy"', "numpy-app"),
+        (["run", "https://example.org/x.py"], 2, "a script is not fetched from the web", "download it"),
         (["run", "latin.py"], 3, "this is not UTF-8", "coding"),
     ],
 )
