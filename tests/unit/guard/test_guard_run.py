@@ -14,7 +14,7 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.guard.answers import parse_answer
-from incamera.runtime.launcher.protocol import Answer, Ended, ExitCode, Exited, Ready
+from incamera.runtime.launcher.protocol import Answer, Ended, ExitCode, Exited, Ready, Sample
 
 pytestmark = pytest.mark.starts_processes
 
@@ -152,6 +152,24 @@ def test_daemon_of_the_app_is_ended(run: Run) -> None:
     ended = run.end()
     assert (ended.count, ended.left) == (1, 0)
     wait_until(lambda: not is_running(pid), "the child has ended")
+
+
+def test_process_that_is_becoming_another_program_is_seen(run: Run, tmp_path: Path) -> None:
+    # In the middle of an execve, the kernel shows an empty environment: in about one of a hundred looks at these.
+    again = tmp_path / "again"
+    again.write_text('#!/bin/sh\nexec "$0"\n')
+    again.chmod(0o755)
+    run.supervise()
+    app = run.start(f"for i in 1 2 3 4 5 6 7 8; do setsid {again} >/dev/null & echo $!; done")
+    pids = {int(read_line(app)) for _ in range(8)}
+    app.wait(PATIENCE_SECONDS)
+    for _ in range(100):
+        listed = subprocess.run([run.guard, "processes"], capture_output=True, check=True, timeout=PATIENCE_SECONDS)
+        sample = parse_answer(listed.stdout.strip())
+        assert isinstance(sample, Sample)
+        assert pids <= {process.pid for process in sample.processes}
+    ended = run.end()
+    assert (ended.count, ended.left) == (8, 0)
 
 
 def test_guard_tells_the_most_memory_that_the_app_has_used(run: Run) -> None:

@@ -90,7 +90,7 @@ static void answer_details(const char *pid, const char *run, const char *words, 
 /* Answer with the process PID, if it is one of ours. */
 static void answer_process(const char *pid) {
     size_t environment_size = 0, words_size = 0;
-    char *environment = read_proc(pid, "environ", &environment_size), *words = read_proc(pid, "cmdline", &words_size);
+    char *environment = read_environment(pid, &environment_size), *words = read_proc(pid, "cmdline", &words_size);
     const char *run = find_run(environment, environment_size);
     if (*run || (words && !strncmp(name_of(words), GUARD "-", sizeof GUARD)))
         answer_details(pid, run, words, words_size);

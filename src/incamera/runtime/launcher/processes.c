@@ -12,7 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* Before a process is taken for one without an environment: the most time for an execve, and for the last part of one. */
+#define EXEC_MS 50
+#define ENVIRONMENT_MS 2
 
 struct process {
     pid_t pid, parent, session;
@@ -29,10 +34,36 @@ char *read_proc(const char *pid, const char *name, size_t *size) {
     return text;
 }
 
+/* For how many milliseconds more may the process, which shows no environment, be in the middle of an execve? It has memory
+   then, but no arguments yet; it gets those a moment before its environment. */
+static int longest_exec(const char *pid) {
+    char *memory = read_proc(pid, "statm", NULL);
+    bool kernel = !memory || !strncmp(memory, "0 ", 2); /* a thread of the kernel, or one that ends */
+    free(memory);
+    if (kernel)
+        return 0;
+    size_t size = 0;
+    char *words = read_proc(pid, "cmdline", &size);
+    free(words);
+    return size ? ENVIRONMENT_MS : EXEC_MS;
+}
+
+char *read_environment(const char *pid, size_t *size) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int waited = 0;; waited++) {
+        *size = 0;
+        char *environment = read_proc(pid, "environ", size);
+        if (!environment || *size || waited >= longest_exec(pid))
+            return environment;
+        free(environment);
+        nanosleep(&pause, NULL);
+    }
+}
+
 /* Does the environment hold exactly this setting? */
 static bool has_setting(const char *pid, const char *setting) {
     size_t size = 0;
-    char *environment = read_proc(pid, "environ", &size);
+    char *environment = read_environment(pid, &size);
     bool found = false;
     for (size_t i = 0; environment && i < size && !found; i += strlen(environment + i) + 1)
         found = !strcmp(environment + i, setting);

@@ -22,6 +22,10 @@ bool is_process(const struct dirent *entry);
 /* The file NAME of the process PID in /proc, with a NUL behind it; NULL where it cannot be read. */
 char *read_proc(const char *pid, const char *name, size_t *size);
 
+/* The environment of the process PID: SIZE bytes, a NUL behind each setting; NULL where it cannot be read. In the middle
+   of an execve the kernel shows none: that is waited for. */
+char *read_environment(const char *pid, size_t *size);
+
 /* Send SIGNAL (0: none) to every process of the run ID whose first process is LEADER (0: unknown): those of its
    session, those that have its id in their environment (they began sessions of their own), and the children of
    either. Returns how many there are. */
