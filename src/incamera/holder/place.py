@@ -37,7 +37,7 @@ class Place:
         if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
             self.close()
             raise _not_ours(self.path, "other users can enter it")
-        self._name = _code_state()
+        self._name = _holder_name()
         self.lock = f"lock-{self._name}"
 
     def close(self) -> None:
@@ -72,11 +72,17 @@ class Place:
         return connection
 
 
-def _code_state() -> str:
-    """Return a digest of which incamera this is: its path, and when its files were written."""
+def _holder_name() -> str:
+    """Return a digest of which incamera this is, its path and when its files were written, and of its network.
+
+    A holder in another network namespace reaches other cameras, or none.
+    """
     files = [entry for folder in _CODE for entry in os.scandir(folder) if entry.name.endswith(".py")]
     states = sorted((file.path, file.stat().st_mtime_ns) for file in files)
-    return hashlib.sha256(repr(states).encode()).hexdigest()[:12]
+    network = 0
+    with suppress(OSError):  # only Linux has them
+        network = Path("/proc/self/ns/net").stat().st_ino
+    return hashlib.sha256(repr((network, states)).encode()).hexdigest()[:12]
 
 
 def peer_user(connection: socket.socket) -> int:

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -248,6 +250,17 @@ def test_socket_of_another_users_program_is_refused(tmp_path: Path, monkeypatch:
         with pytest.raises(StoreError, match="another user's program"):
             place.connect()
     place.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace without a user namespace")
+def test_another_network_has_a_holder_of_its_own(camera: Camera) -> None:
+    code = "from pathlib import Path; from incamera.holder.place import Place; print(Place(Path({!r})).connect())"
+    words = [sys.executable, "-c", code.format(str(camera.store))]
+    with camera.session():
+        here = subprocess.run(words, capture_output=True, text=True, check=True)
+        there = subprocess.run(["unshare", "--net", *words], capture_output=True, text=True, check=True)
+    assert here.stdout.startswith("<socket.socket")
+    assert there.stdout == "None\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
