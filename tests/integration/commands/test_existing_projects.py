@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 
     from ..command import Run
 
-# What `uv init lamp` and `uv add idna` of uv 0.9 make.
+# What `uv init --package lamp` and `uv add idna` of uv 0.13 make: uv's own build back end, and the package in src.
+UV_PACKAGE = {
+    ".python-version": "3.11\n",
+    "README.md": "",
+    "src/lamp/__init__.py": (
+        'import idna\n\n\ndef main() -> None:\n    print("Hello from lamp!", idna.encode("ä.se"))\n'
+    ),
+    "pyproject.toml": (
+        '[project]\nname = "lamp"\nversion = "0.1.0"\ndescription = "Add your description here"\nreadme = "README.md"\n'
+        'authors = [\n    { name = "Lamp", email = "lamp@example.com" }\n]\nrequires-python = ">=3.11"\n'
+        'dependencies = [\n    "idna>=3.10",\n]\n\n[project.scripts]\nlamp = "lamp:main"\n\n'
+        '[build-system]\nrequires = ["uv_build>=0.13.6,<0.14.0"]\nbuild-backend = "uv_build"\n'
+    ),
+}
+# What `uv init --no-package lamp` makes, and `uv init lamp` of older versions.
 UV = {
     ".python-version": "3.11\n",
     "README.md": "",
@@ -53,6 +67,7 @@ REQUIREMENTS = {
 @pytest.mark.parametrize(
     ("files", "kept"),
     [
+        pytest.param(UV_PACKAGE, "pyproject.toml", id="uv-package"),
         pytest.param(UV, "pyproject.toml", id="uv", marks=pytest.mark.matrix),
         pytest.param(POETRY, "pyproject.toml", id="poetry"),
         pytest.param(REQUIREMENTS, "requirements.txt", id="requirements", marks=pytest.mark.matrix),
@@ -63,7 +78,7 @@ def test_project_of_another_tool_runs_after_init(
 ) -> None:
     for name, text in files.items():
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     typed = ["incamera init", f"incamera run -q --device {camera.name}"]
     assert len(typed) <= 4
