@@ -336,6 +336,21 @@ def test_error_names_an_unknown_key_of_a_recipe(place: Place) -> None:
     assert_error(place("lock"), 3, 'pyyaml.toml: unknown key "sdist.bulid-requires"', 'did you mean "build-requires"')
 
 
+def test_lock_finds_wrong_names_in_recipes(place: Place) -> None:
+    files = {"pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "flit_core.buildapi"\n'}
+    place.index.add_sdist("bulb-of-mine", "2.0", files=files)
+    place.write("bulb-of-mine", settings='recipes = "recipes"')
+    (place.folder / "recipes").mkdir()
+    recipe = place.folder / "recipes/blub-of-mine.toml"
+    recipe.write_text('[sdist]\ndev = ["libzbar-dve"]\n')
+    done = place("lock")
+    assert done.code == 0
+    assert "warning: recipe blub-of-mine.toml is for no package of the project: rename it if bulb-of-mine" in done.err
+    recipe.rename(recipe.with_name("bulb-of-mine.toml"))
+    wrong = r"recipe bulb-of-mine\.toml: sdist\.dev: there is no Debian package libzbar-dve"
+    assert_error(place("lock"), 3, wrong, "libzbar-dev")
+
+
 def test_error_names_an_unknown_source(place: Place) -> None:
     place.write("pyyaml", settings='sources = { pyyaml = "whel" }')
     assert_error(place("lock"), 3, "tool.incamera.sources.pyyaml", 'did you mean "wheel"?')

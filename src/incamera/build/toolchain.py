@@ -61,7 +61,8 @@ def ensure_toolchain(
         with step.phase("byte-compiling the build's Python", "byte-compiled"):
             fill_bytecode_cache(cache, interpreter, interpreter.tree.root)
         step.cached = before.unchanged()
-        step.note(f"{compiler} for {target}" + (f", {len(dev)} -dev packages" if dev else ""))
+        packages = f", {len(dev)} -dev package{'s' if len(dev) > 1 else ''}" if dev else ""
+        step.note(f"{compiler} for {target}{packages}")
     return Toolchain(
         target=target,
         interpreter=interpreter,

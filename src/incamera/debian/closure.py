@@ -199,13 +199,17 @@ class _Attempt:
                 hint="the mirror may be in the middle of an update, or no longer has a version that was asked for: "
                 "try again in some minutes, or ask for no version",
             )
-        similar = self.index.closest(relation[0].name)
         return ResolveError(
-            f"there is no Debian package {wanted}{why}",
-            hint="did you mean " + " or ".join(similar) + "?"
-            if similar
-            else "find its name at https://packages.debian.org; only the section main is used",
+            f"there is no Debian package {wanted}{why}", hint=unknown_package_hint(self.index, relation[0].name)
         )
+
+
+def unknown_package_hint(index: PackageIndex, name: str) -> str:
+    """Return the hint for a package *name* that *index* does not have."""
+    similar = index.closest(name)
+    if similar:
+        return "did you mean " + " or ".join(similar) + "?"
+    return "find its name at https://packages.debian.org; only the section main is used"
 
 
 def _provides(deb: Deb, alternative: Alternative) -> bool:

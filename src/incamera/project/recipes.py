@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib import resources
@@ -139,10 +139,17 @@ def _digest(part: SdistRecipe, without: frozenset[str]) -> str:
 class Recipes:
     """The recipes for one architecture.
 
-    *tables* maps a package's name to the name and contents of its recipe file. Raises ConfigError.
+    *tables* maps a package's name to the name and contents of its recipe file. *own*: the names of the project's.
+    Raises ConfigError.
     """
 
-    def __init__(self, tables: Mapping[str, tuple[str, Mapping[str, Any]]], architecture: Architecture) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, tuple[str, Mapping[str, Any]]],
+        architecture: Architecture,
+        own: Collection[str] = (),
+    ) -> None:
+        self.own = own
         self._recipes = {
             name: parse_recipe(table, name, architecture, where=where) for name, (where, table) in tables.items()
         }
@@ -158,7 +165,8 @@ class Recipes:
 
 def load_recipes(architecture: Architecture, folder: Path | None = None) -> Recipes:
     """Return incamera's recipes, and those in *folder*, which go first. Raises ConfigError that names file and key."""
-    return Recipes({**_our_tables(), **(_tables(folder) if folder is not None else {})}, architecture)
+    own = _tables(folder) if folder is not None else {}
+    return Recipes({**_our_tables(), **own}, architecture, own)
 
 
 @cache

@@ -23,6 +23,7 @@ from incamera.resolver.explain import explain_choice, explain_passed_over
 from incamera.resolver.extras import describe_unknown_extras
 from incamera.resolver.finder import CandidateFinder
 from incamera.resolver.misnomers import describe_misnomers
+from incamera.resolver.recipe_names import describe_misnamed_recipes, refuse_unknown_debs
 from incamera.resolver.size import describe_size
 from incamera.resolver.solve import resolve
 from incamera.resolver.suites import runtime_data, target_environment
@@ -102,7 +103,11 @@ def resolve_lock(
     while wrong := find_wrong_debs(context, resolved, finder.names):
         finder.refuse_debs(wrong)
         resolved = resolve(wanted, finder)
-    for warning in (*describe_unknown_extras(resolved, finder), *describe_misnomers(resolved)):
+    for warning in (
+        *describe_unknown_extras(resolved, finder),
+        *describe_misnomers(resolved),
+        *describe_misnamed_recipes(recipes.own, [item.candidate.name for item in resolved]),
+    ):
         context.reporter.warn(warning)
     sdists = [
         planner().sdist(item.candidate.file, item.candidate.source).file.sha256
@@ -158,8 +163,11 @@ def _resolve_debs(
         if package := finder.package_of(candidate.name):
             elsewhere[package] = ""
         if candidate.source == "wheel":
+            refuse_unknown_debs(recipe, "wheel.debs", recipe.wheel.debs, index)
             roots += recipe.wheel.debs
         else:
+            refuse_unknown_debs(recipe, "sdist.debs", recipe.sdist.debs, index)
+            refuse_unknown_debs(recipe, "sdist.dev", recipe.sdist.dev, index)
             roots += recipe.sdist.debs
             roots += runtime_debs(index, recipe.sdist.dev)
         if candidate.file is not None and not candidate.file.filename.endswith("-any.whl"):
