@@ -36,8 +36,9 @@ def target_for_device(project: Project, device: str, architecture: Architecture,
     for target in allowed:
         if target.architecture is architecture:
             return target
+    whose = "the target is" if name else "the project's target is" if len(allowed) == 1 else "the project's targets are"
     listed = " and ".join(target.architecture for target in allowed)
+    remedy = f"type --target {architecture}" if name else f'add "{architecture}" to targets in [tool.incamera]'
     raise DeviceUnsuitable(
-        f"{device} is {architecture}, but the target is {listed}",
-        hint=f'leave out --target, or add "{architecture}" to targets in [tool.incamera]',
+        f"{device} is {architecture}, but {whose} {listed}", hint=f"{remedy}, or choose another camera with --device"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from incamera.errors import ConfigError
+from incamera.errors import ConfigError, DeviceUnsuitable
 from incamera.project.entry import Entry
 from incamera.project.loading import find_project, load_project
 from incamera.project.settings_parsing import parse_project
@@ -189,6 +189,23 @@ def test_python_that_requires_python_excludes_is_refused_with_the_one_that_fits(
         assert 'python = "3.13" in [tool.incamera]' in str(caught.value.hint)
     assert [str(target) for target in choose_targets(project, "armv7hf-cp313")] == ["armv7hf-cp313"]
     assert parse_project(table({"python": "3.13"}, requires_python=python), folder).default_targets
+
+
+@pytest.mark.parametrize(
+    ("targets", "typed", "said", "remedy"),
+    [
+        (["aarch64"], None, "the project's target is aarch64", 'add "armv7hf" to targets in [tool.incamera]'),
+        (["armv7hf"], "aarch64-cp313", "the target is aarch64", "type --target armv7hf"),
+        (None, "aarch64", "the target is aarch64", "type --target armv7hf"),
+    ],
+)
+def test_camera_of_another_architecture_is_refused_with_the_remedy_that_fits(
+    folder: Path, targets: list[str] | None, typed: str | None, said: str, remedy: str
+) -> None:
+    project = parse_project(table({"targets": targets} if targets else {}), folder)
+    with pytest.raises(DeviceUnsuitable, match=f"^cam is armv7hf, but {said}$") as caught:
+        target_for_device(project, "cam", Architecture.armv7hf, typed)
+    assert caught.value.hint == f"{remedy}, or choose another camera with --device"
 
 
 def test_requires_python_that_no_camera_fits_names_the_pythons_there_are(folder: Path) -> None:
