@@ -12,7 +12,8 @@ _MOST_LISTED = 8
 def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool = False) -> list[str]:
     """Return up to *count* of *known* that are similar to *name*, the best first; none when none is similar.
 
-    A name that is much less similar than the best one is left out, unless one typing error explains it.
+    Where one typing error explains some of them, only those count. Otherwise, one that is much less similar than the
+    best is left out.
     *among_many* says that *known* has thousands of names: some differ from any short name in one letter by chance.
     """
     import difflib  # lazy: only a mistyped name needs it, and every start imports this module
@@ -21,12 +22,10 @@ def closest(name: str, known: Iterable[str], count: int = 3, *, among_many: bool
     # So does a wrong ending of a word as short as `entry`, a little more.
     cutoff = 0.75 if among_many or len(name) > _MEDIUM else 0.6 if len(name) < _SHORT else 0.7
     matches = difflib.get_close_matches(name, list(dict.fromkeys(known)), n=count, cutoff=cutoff)
+    if not among_many and (mistyped := [match for match in matches if _is_one_error(match, name)]):
+        return mistyped
     ratios = [difflib.SequenceMatcher(None, match, name).ratio() for match in matches]
-    return [
-        match
-        for match, ratio in zip(matches, ratios, strict=True)
-        if ratio > ratios[0] - 0.1 or (not among_many and _is_one_error(match, name))
-    ]
+    return [match for match, ratio in zip(matches, ratios, strict=True) if ratio > ratios[0] - 0.1]
 
 
 def _is_one_error(name: str, typed: str) -> bool:
