@@ -135,7 +135,7 @@ def _suggest(name: str, known: Mapping[str, object] | list[str]) -> str:
     if not _NAME.fullmatch(name):
         add = "a name has letters, digits, dots and dashes"
         return f"choose one of: {', '.join(known)}" if known else add
-    add = f"add it with `incamera device add {name} [USER@]HOST`, or to ~/.ssh/config"
+    add = f"add it with `incamera device add {name} [USER@]HOST` or `… https://HOST`, or to ~/.ssh/config"
     return f"choose one of: {', '.join(known)}; or {add}" if known else add
 
 

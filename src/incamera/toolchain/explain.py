@@ -24,7 +24,8 @@ def explain_output(lines: Sequence[str], dropped: Iterable[str]) -> str:
     # Compilers print the source line and a marker below their message.
     shown = sorted({near for number in errors for near in range(number, min(number + 3, len(lines)))})
     # Without repetitions, as of tools that try several times.
-    chosen = list(dict.fromkeys(lines[number] for number in shown))[:_SHOWN_LINES] or list(lines[-_LAST_LINES:])
+    found = (lines[number] for number in shown if not lines[number].lower().startswith(_NOT_A_REASON))
+    chosen = list(dict.fromkeys(found))[:_SHOWN_LINES] or list(lines[-_LAST_LINES:])
     left_out = list(dict.fromkeys(dropped))
     notes = [f"note: left out {what}: a folder or an option of this computer" for what in left_out[:_SHOWN_NOTES]]
     if len(left_out) > _SHOWN_NOTES:
@@ -36,6 +37,21 @@ def explain_limited(lines: Sequence[str]) -> str:
     """Return the last of *lines*, the output of a build that reached a limit, without the tracebacks of its end."""
     end = next((number for number, line in enumerate(lines) if line.startswith("Traceback (")), len(lines))
     return "\n".join(lines[max(0, end - _SHOWN_LINES) : end])
+
+
+def explain_import_error(traceback: str, hooks: str) -> str:
+    """Return the last line of *traceback*, then the place in the code that was imported, if the import came so far.
+
+    *hooks* is the name of the file that imports the back end.
+    """
+    lines = [line.strip() for line in traceback.splitlines() if line.strip()]
+    places = [line for line in lines if line.startswith('File "')]
+    own = [
+        place
+        for place in places
+        if not re.match(rf'File "(<frozen |.*importlib/__init__|.*{re.escape(hooks)}")', place)
+    ]
+    return "\n  | ".join([*lines[-1:], *own[-1:]])
 
 
 # What a build's output says about what it lacks, and what to do: in an sdist, or in the project itself.

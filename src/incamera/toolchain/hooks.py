@@ -11,6 +11,7 @@ import pyproject_hooks
 
 from incamera.archives import BadArchive, read_inside
 from incamera.errors import BuildError, ConfigError
+from incamera.toolchain.explain import explain_import_error
 
 if TYPE_CHECKING:
     from incamera.toolchain.build_system import BuildSystem
@@ -75,9 +76,10 @@ def call_hook(
             warnings.simplefilter("ignore")  # those of the back end, which are in the log
             return getattr(caller, hook)(*arguments, config_settings=dict(settings) or None)
     except pyproject_hooks.BackendUnavailable as error:
+        reason = explain_import_error(error.traceback, "hooks.py") or str(error)
         raise BuildError(
-            f'the build back end "{system.backend}" cannot be imported: {error}',
-            hint="add the package that contains it to build-system.requires",
+            f'the build back end "{system.backend}" cannot be imported: {reason}',
+            hint="correct build-backend in [build-system], or add the package that contains it to requires there",
         ) from error
     except (pyproject_hooks.HookMissing, pyproject_hooks.UnsupportedOperation) as error:
         raise BuildError(f"{system.backend} cannot build a wheel: {error}") from error

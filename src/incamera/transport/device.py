@@ -91,7 +91,10 @@ def parse_address(text: str) -> Address:
     match = _ADDRESS.fullmatch(text)
     # A leading dash would be an option to another program, one day.
     if match is None or text.startswith("-"):
-        raise UsageError(f'"{text}" is not an address', hint="write HOST, USER@HOST or USER@HOST:PORT")
+        raise UsageError(
+            f'"{text}" is not an address',
+            hint="write HOST, USER@HOST or USER@HOST:PORT for SSH, https://HOST for its web server",
+        )
     port = int(match["port"]) if match["port"] else None
     if port is not None and not 0 < port < 65536:
         raise UsageError(f'"{text}": a port is a number from 1 to 65535')

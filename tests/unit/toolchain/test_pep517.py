@@ -7,7 +7,7 @@ import pytest
 from incamera.errors import BuildError, ConfigError
 from incamera.toolchain.build_system import BuildSystem, load_build_system, requirement_names
 from incamera.toolchain.copying import copy_project
-from incamera.toolchain.explain import explain_output
+from incamera.toolchain.explain import explain_import_error, explain_output
 from incamera.toolchain.rust import refuse_rust
 
 
@@ -97,6 +97,28 @@ def test_compilers_errors_come_first() -> None:
     assert "    3 |     x = 1" in explained
     assert not any("setuptools/" in line or "error: Command" in line for line in explained)
     assert explained[-1].startswith("note: left out -I/usr/include")
+
+
+def test_failed_command_is_left_out_beside_the_error_too() -> None:
+    printed = ["ld: cannot find -lzbar", "collect2: error: ld returned 1 exit status", "error: Command '['cc']' failed"]
+    assert explain_output(printed, []).splitlines() == printed[:2]
+
+
+def test_back_end_that_cannot_be_imported_is_told_in_one_line() -> None:
+    start = (
+        "Traceback (most recent call last):\n"
+        '  File "/tmp/hooks.py", line 75, in _build_backend\n    obj = import_module(mod_path)\n'
+        '  File "/usr/lib/python3.11/importlib/__init__.py", line 126, in import_module\n'
+        '  File "<frozen importlib._bootstrap>", line 1206, in _gcd_import\n'
+    )
+    missing = "ModuleNotFoundError: No module named 'setuptools.build_mata'\n"
+    assert explain_import_error(start + missing, "hooks.py") == missing.strip()
+    own = start + '  File "/project/own.py", line 3, in <module>\n    import lamp\n' + missing
+    assert explain_import_error(own, "hooks.py").splitlines() == [
+        missing.strip(),
+        '  | File "/project/own.py", line 3, in <module>',
+    ]
+    assert explain_import_error("", "hooks.py") == ""
 
 
 def test_endless_output_of_a_build_is_some_twenty_lines() -> None:
