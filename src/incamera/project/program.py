@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import ConfigError, UsageError
-from incamera.names import did_you_mean
 from incamera.project.entry import Entry, is_module_name
 from incamera.project.files import is_reachable
 from incamera.project.loading import find_project_folder, load_project
@@ -88,11 +87,9 @@ def find_file(typed: Typed) -> Path:
     if not path.exists() and typed.is_named:
         path = Path(typed.project) / path
     if not path.exists():
-        files = [file.name for file in path.parent.glob("*.py")]
-        hint = did_you_mean(path.name, files) or (
-            "Python files there: " + ", ".join(sorted(files)[:5]) if files else None
-        )
-        raise UsageError(f"there is no file {typed.program}", hint=hint or "correct the path")
+        from incamera.project.script import missing_file_hint  # lazy: most commands run no script
+
+        raise UsageError(f"there is no file {typed.program}", hint=missing_file_hint(path))
     return path
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from incamera.errors import ConfigError, UsageError
+from incamera.names import closest, did_you_mean
 from incamera.toml import parse_toml
 
 # More than any script has. What is larger is another kind of file.
@@ -62,6 +63,14 @@ def load_script(path: Path) -> Script:
     return Script(path=path, text=text, table=table, doubts=tuple(f"{path}, {doubt}" for doubt in doubts))
 
 
+def missing_file_hint(path: Path) -> str:
+    """Return the hint for the missing Python file *path*: a similar name, or those that are in its folder."""
+    files = sorted(file.name for file in path.parent.glob("*.py"))
+    if hint := did_you_mean(path.name, files):
+        return hint
+    return "Python files there: " + ", ".join(files[:5]) if files else "correct the path"
+
+
 def read_source(path: Path) -> str:
     """Return the text of the Python file *path*, decoded as Python decodes it, with `\\n` at each line's end.
 
@@ -71,7 +80,7 @@ def read_source(path: Path) -> str:
         with path.open("rb") as stream:
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}", hint="correct the file's name") from error
+        raise UsageError(f"there is no file {path}", hint=missing_file_hint(path)) from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder, not a Python file", hint="name a file") from error
     except OSError as error:
@@ -130,6 +139,8 @@ def find_block(text: str, name: str) -> tuple[Block | None, list[str]]:
             else:
                 content = "\n".join(line[2:] for line in lines[number + 1 : last])
                 found.append(Block(content, number + 1, last + 1))
+        elif closest(opening[1], ["script"]):
+            doubts.append(f"line {number + 1}: this block is ignored; the line must be `# /// script`")
         # In a run without a closing line, no other line can start a block either.
         number = end if last is None else last + 1
     if len(found) > 1:

@@ -111,6 +111,7 @@ def test_faulty_toml_is_reported_with_the_line_of_the_script(tmp_path: Path, tex
         ("# /// script\n# ///\n", "line 1: this metadata block is empty"),
         ("import x\n#/// script\n# ///\n", "line 2: this starts no metadata block"),
         ("# /// script \n# a = 1\n# ///\n", "line 1: this starts no metadata block"),
+        ("# /// scirpt\n# a = 1\n# ///\n", "line 1: this block is ignored; the line must be `# /// script`"),
     ],
 )
 def test_what_looks_like_a_block_and_is_none_is_told(tmp_path: Path, text: str, doubt: str) -> None:
