@@ -59,6 +59,16 @@ def test_second_run_is_a_fork_with_the_edited_files(camera: VirtualCamera, proje
     assert {"agent", "fork server"} <= {process["role"] for process in json.loads(listed.out)["processes"]}
 
 
+def test_top_leaves_nothing_in_the_camera(camera: VirtualCamera, project: Path, incamera: Run) -> None:
+    def listings() -> str:
+        return inside(camera, "ps | grep '[p]rocesses every' | wc -l").strip()
+
+    done = incamera("top", "--once", "-C", project, "--device", camera.name, env=HELD)
+    assert done.code == 0, done.err
+    assert list_connections(STORE)
+    wait_until(lambda: listings() == "0", "the guard that lists processes has ended")
+
+
 @pytest.mark.matrix
 def test_app_sees_no_difference(camera: VirtualCamera, tmp_path: Path, incamera: Run) -> None:
     project = write_project(tmp_path / "told", app=TELL, name="told")

@@ -102,6 +102,22 @@ def test_processes_are_listed_again_and_again_until_nobody_reads(session: Sessio
     assert session.call(watch()) == [1, 1, 1]
 
 
+def test_listing_ends_with_its_input_though_somebody_could_read_on(guard: Path) -> None:
+    # As an SSH server does that keeps the pipe of a closed channel until the program has ended.
+    listing = subprocess.Popen(
+        [guard, "processes", "every", "50"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    with listing:
+        assert listing.stdin is not None
+        assert listing.stdout is not None
+        try:
+            assert listing.stdout.read(1)
+            listing.stdin.close()
+            assert listing.wait(timeout=60) == 0
+        finally:
+            listing.kill()
+
+
 # Ending
 
 

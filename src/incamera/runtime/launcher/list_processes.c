@@ -8,6 +8,7 @@
 #include "verbs.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -118,15 +119,22 @@ static bool answer_sample(void) {
     return end_answer();
 }
 
-/* guard processes [every MS]: once, or until nobody reads the answers. */
+/* Waits, at most MS. Returns false where our standard input has ended: the host listens no more. An SSH server can keep
+   the pipe of our answers open after that, and then writing to it doesn't fail. */
+static bool pause_for(int ms) {
+    struct pollfd input = {.events = POLLIN};
+    char ignored[64];
+    return poll(&input, 1, ms) <= 0 || read(0, ignored, sizeof ignored) > 0;
+}
+
+/* guard processes [every MS]: once, or until standard input ends or nobody reads the answers. */
 int guard_processes(int argc, char **argv) {
     if (argc && (argc != 2 || strcmp(argv[0], "every")))
         fail(EXIT_USAGE, "usage: incamera-guard processes", "[every MILLISECONDS]", 0);
     long pause = argc ? (long)require_number(argv[1], LONGEST_WAIT_MS, "not a number of milliseconds:") : 0;
     if (argc && !pause)
         fail(EXIT_USAGE, "not a number of milliseconds:", argv[1], 0);
-    const struct timespec time = {.tv_sec = pause / 1000, .tv_nsec = pause % 1000 * 1000000};
-    while (answer_sample() && pause)
-        nanosleep(&time, NULL);
+    while (answer_sample() && pause && pause_for((int)pause))
+        ;
     return 0;
 }
