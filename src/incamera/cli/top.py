@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
 
 _COLUMNS = ("PID", "APP", "ROLE", "CPU %", "MEMORY", "OWN SHARE", "PEAK", "THREADS", "FILES", "COMMAND")
+_LONGEST_SECONDS = 3600.0
 
 
 def add_parser(commands: Any) -> None:
@@ -30,35 +31,23 @@ def add_parser(commands: Any) -> None:
     add_project_option(parser)
     add_device_option(parser)
     parser.add_argument("--once", action="store_true", help="print one sample and exit")
-    parser.add_argument(
-        "--every", type=float, default=1.0, metavar="SECONDS", help="the time between two samples (default: 1)"
-    )
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="the time between two samples (default: 1)")
     parser.add_argument(
         "--flame",
         type=Path,
         metavar="FILE",
         help="record where the app spends its time: FILE.svg is a flame graph, FILE.json is for Speedscope",
     )
-    parser.add_argument("--seconds", type=int, default=10, metavar="N", help="record for N seconds (default: 10)")
+    parser.add_argument("--seconds", type=int, metavar="N", help="record for N seconds (default: 10)")
     parser.add_argument("--pid", type=int, metavar="N", help="record this process (default: the busiest app)")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.errors import UsageError
     from incamera.project.loading import find_project
     from incamera.workflows.top import device_connection, watch_device
 
-    if arguments.seconds < 1 or not arguments.every > 0:
-        name = "--seconds" if arguments.seconds < 1 else "--every"
-        raise UsageError(f"{name} {getattr(arguments, name[2:])}: the number must be greater than 0")
-    if arguments.flame is not None and arguments.flame.suffix not in (".svg", ".json"):
-        raise UsageError(
-            f"--flame {arguments.flame}: the name must end with .svg or .json",
-            hint="out.svg is a flame graph for a browser, out.speedscope.json is for https://www.speedscope.app",
-        )
-    if arguments.flame is not None and not arguments.flame.absolute().parent.is_dir():
-        raise UsageError(f"--flame: there is no folder {arguments.flame.parent}", hint="make it, or correct the path")
+    _check(arguments)
     context = Context.open(console)
     project = find_project(Path(arguments.project))
     if arguments.flame is not None:
@@ -84,6 +73,32 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
         finally:
             samples.close()
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Fill in the defaults. Raises UsageError for values that are not possible, and for options without effect."""
+    from incamera.errors import UsageError  # lazy: start-up
+
+    flame = arguments.flame
+    for option in ("seconds", "pid") if flame is None else ("once", "every"):
+        if not getattr(arguments, option):
+            continue
+        if flame is None:
+            raise UsageError(f"--{option} is for --flame", hint=f"leave it out, or type --flame FILE.svg --{option} …")
+        raise UsageError(f"--flame and --{option} cannot be used together", hint=f"leave --{option} out")
+    arguments.seconds = 10 if arguments.seconds is None else arguments.seconds
+    arguments.every = 1.0 if arguments.every is None else arguments.every
+    if arguments.seconds < 1:
+        raise UsageError(f"--seconds {arguments.seconds}: the number must be greater than 0")
+    if not 0 < arguments.every <= _LONGEST_SECONDS:
+        raise UsageError(f"--every {arguments.every:g}: the number must be greater than 0, and at most 3600")
+    if flame is not None and flame.suffix not in (".svg", ".json"):
+        raise UsageError(
+            f"--flame {flame}: the name must end with .svg or .json",
+            hint="out.svg is a flame graph for a browser, out.speedscope.json is for https://www.speedscope.app",
+        )
+    if flame is not None and not flame.absolute().parent.is_dir():
+        raise UsageError(f"--flame: there is no folder {flame.parent}", hint="make it, or correct the path")
 
 
 def _draw(context: Any, project: Project | None, arguments: argparse.Namespace, console: Console) -> int:
