@@ -118,10 +118,10 @@ class TarFiles:
 
 
 def find_image(files: Files, name: ImageName) -> StoredImage:
-    """Return the image *name* among *files*; where there is only one, that one whatever it is called.
+    """Return the image *name* among *files*; where there is only one, that one, unless it is another tag's.
 
     All its blobs are there and have the digests that they must have. Raises BadArchive, ConfigError when there are
-    several of other names, OSError.
+    several of other names, or one of another tag, OSError.
     """
     with suppress(KeyError):
         return _find_in_layout(files, name)
@@ -182,10 +182,15 @@ def _find_saved(files: Files, name: ImageName) -> StoredImage:
 def _choose(known: Mapping[K, Sequence[str]], name: ImageName) -> K:
     """Return the one of *known* that *name* names. Raises ConfigError when there are several, and it is not among them.
 
-    Their names may be whole, or a tag alone.
+    Their names may be whole, or a tag alone. A single one may have a name of its own, given by a registry's copy or by
+    the user, but not another tag of the same repository.
     """
     if len(known) == 1:
-        return next(iter(known))
+        ((only, names),) = known.items()
+        others = [text for text in names if _is_other_tag(text, name)]
+        if others and len(others) == len(names):
+            raise ConfigError(f"the image in it is {others[0]}, and not {name}", hint="correct the name, or the file's")
+        return only
     for key, names in known.items():
         if name.tag in names or any(_is(text, name) for text in names):
             return key
@@ -194,11 +199,24 @@ def _choose(known: Mapping[K, Sequence[str]], name: ImageName) -> K:
 
 
 def _is(text: str, name: ImageName) -> bool:
+    found = _parse(text)
+    return found is not None and _repository(found) == _repository(name) and found.tag == name.tag
+
+
+def _is_other_tag(text: str, name: ImageName) -> bool:
+    found = _parse(text)
+    return found is not None and _repository(found) == _repository(name) and found.tag != name.tag
+
+
+def _repository(name: ImageName) -> tuple[str, str]:
+    return name.registry, name.repository
+
+
+def _parse(text: str) -> ImageName | None:
     try:
-        found = parse_image_name(text)
+        return parse_image_name(text)
     except ConfigError:
-        return False
-    return (found.registry, found.repository, found.tag) == (name.registry, name.repository, name.tag)
+        return None
 
 
 def _blob(descriptor: Descriptor) -> str:

@@ -58,9 +58,17 @@ def test_image_is_found_by_its_name_in_each_form(tmp_path: Path, form: str) -> N
 
 
 @pytest.mark.parametrize("name", ["1.0", "", "vendor/sdk:1.0", "other/name:x"])
-def test_only_image_is_taken_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+def test_only_image_is_taken_whatever_else_it_is_called(tmp_path: Path, name: str) -> None:
     files = FolderFiles(write_files(tmp_path, layout_files({name: ONE})))
     assert top_files(files, find_image(files, FIRST)) == ["one"]
+
+
+@pytest.mark.parametrize("form", ["layout", "saved"])
+def test_only_image_that_says_another_tag_is_refused(tmp_path: Path, form: str) -> None:
+    files = (saved_files if form == "saved" else layout_files)({"docker.io/vendor/sdk:1.0": ONE})
+    path = write_archive(tmp_path / "image.tar", files)
+    with pytest.raises(ConfigError, match=r"the image in it is docker.io/vendor/sdk:1.0, and not vendor/sdk:2.0"):
+        find_image(TarFiles(path, tmp_path / "scratch"), SECOND)
 
 
 def test_digest_in_the_name_must_be_the_images(tmp_path: Path) -> None:
