@@ -35,7 +35,7 @@ def require_remote(words: Sequence[str]) -> list[Remote]:
 
     remotes = [parse_remote(word) or Remote(None, word) for word in words]
     for remote in remotes:
-        split_path(remote.path)
+        split_path(remote.path, device=remote.device)
     if len({remote.device for remote in remotes}) > 1:
         raise UsageError("these paths are in different cameras", hint="type one command for each camera")
     return remotes

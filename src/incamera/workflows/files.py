@@ -47,8 +47,8 @@ def parse_remote(word: str) -> Remote | None:
     return Remote(match[1], match[2]) if match else None
 
 
-def split_path(path: str) -> list[str]:
-    """Return the names in *path*, which is a path on any device. Raises UsageError for one that none can have."""
+def split_path(path: str, *, device: str | None = None) -> list[str]:
+    """Return the names in *path*, a path on any device: *device* is for messages. Raises UsageError for a wrong one."""
     if "\0" in path:
         raise UsageError("a path cannot have a NUL in it")
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -56,8 +56,8 @@ def split_path(path: str) -> list[str]:
         raise UsageError(f"{path} has `..` in it", hint="write the path without it")
     if not path.startswith("/") and parts[:1] != [DATA]:
         raise UsageError(
-            f':{path} is no path in a camera: it begins with "data/", the app\'s data, or with a slash',
-            hint=f"type `:{DATA}/{'/'.join(parts)}`" if parts else f"type `:{DATA}`",
+            f'{device or ""}:{path} is no path in a camera: it begins with "data/", the app\'s data, or with a slash',
+            hint=f"type `{device or ''}:{'/'.join([DATA, *parts])}`",
         )
     return parts
 

@@ -10,7 +10,7 @@ import pytest
 from incamera.device.facts import Place
 from incamera.errors import DeviceError, DeviceUnsuitable, StoreError, UsageError
 from incamera.guard.transfer import RemoteFile, is_safe_path
-from incamera.workflows.files import Files, Remote, _checked_name, _matches, parse_remote
+from incamera.workflows.files import Files, Remote, _checked_name, _matches, parse_remote, split_path
 from incamera.workflows.local_files import require_room
 
 if TYPE_CHECKING:
@@ -117,3 +117,9 @@ def test_full_disk_here_is_told_before_anything_is_copied(tmp_path: Path) -> Non
     with pytest.raises(StoreError, match=rf"{tmp_path} has room for .*; the copy needs 1000000\.0 GB there"):
         require_room(tmp_path / "new" / "folder", 10**15)
     require_room(tmp_path / "new" / "folder", 1)
+
+
+def test_path_that_is_none_in_a_camera_is_corrected_with_its_device() -> None:
+    with pytest.raises(UsageError, match=r"axiscam:night\.csv is no path in a camera") as caught:
+        split_path("night.csv", device="axiscam")
+    assert caught.value.hint == "type `axiscam:data/night.csv`"
