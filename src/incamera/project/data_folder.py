@@ -36,5 +36,8 @@ def parse_data(text: str) -> DataPlace:
     except ValueError as error:
         raise ConfigError(f"{_KEY}: {error}", hint='write, for example, data = "flash:20M"') from error
     if size is not None and size < _LEAST_LIMIT:
-        raise ConfigError(f"{_KEY}: the limit is {size} bytes", hint='write, for example, data = "flash:20M"')
+        raise ConfigError(
+            f"{_KEY}: the limit is {size} bytes, and must be at least {_LEAST_LIMIT}",
+            hint='write, for example, data = "flash:20M"',
+        )
     return DataPlace(kind=_ALIASES.get(name) or Kind(name), limit=size)

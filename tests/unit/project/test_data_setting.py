@@ -32,7 +32,7 @@ def test_place_and_limit_are_read(text: str, place: DataPlace) -> None:
         ("flash:", '"" is not a size'),
         ("flash:much", '"much" is not a size'),
         ("flash:0", "the limit is 0 bytes"),
-        ("flash:20", "the limit is 20 bytes"),
+        ("flash:20", "the limit is 20 bytes, and must be at least 4096"),
         ("flash:-1", '"-1" is not a size'),
     ],
 )
