@@ -60,6 +60,7 @@ _NAMES = {
 }
 _REQUIRED = "the following arguments are required: "
 _UNASKED_VALUE = re.compile(r"argument (?:.*/)?(\S+): ignored explicit argument '(.*)'\Z", re.DOTALL)
+_NAMES_OF_OPTION = re.compile(r"argument (-[^\s:]+/[^\s:]+)(?=:)")
 _NO_VALUE = re.compile(r"argument (?:.*/)?(\S+): expected (?:one|at least one) argument")
 _WRONG_VALUE = re.compile(r"argument (?:.*/)?(\S+): invalid choice: '(.*?)' \(choose from (.*)\)")
 _EXCLUDED = re.compile(r"argument (?:.*/)?(\S+): not allowed with argument (?:.*/)?(\S+)")
@@ -117,7 +118,7 @@ def explain(
     if _EMPTY.match(message):
         hint = "if it comes from a variable of the shell, that is not set"
     hint = hint or f"`{parser.prog} --help` shows what can be typed here"
-    return Mistake(message=_reword(parser, message), hint=hint, shows=shows)
+    return Mistake(message=_reword(parser, _as_typed(message, words)), hint=hint, shows=shows)
 
 
 def _is_bundle(word: str, ending: str) -> bool:
@@ -167,6 +168,16 @@ def _find_arguments(parser: argparse.ArgumentParser, option: str) -> str | None:
     if "NAME" in names:
         options.add(f"--{_NAMED.get(parser.prog.split()[1])}")
     return " ".join(names) if option in options else None
+
+
+def _as_typed(message: str, words: Sequence[str]) -> str:
+    """Return *message* with the one name of an option that is among *words*: argparse lists all that it has."""
+    match = _NAMES_OF_OPTION.match(message)
+    if not match:
+        return message
+    typed = {word.partition("=")[0] for word in words}
+    name = next((name for name in match[1].split("/") if name in typed), None)
+    return f"argument {name}{message[match.end() :]}" if name else message
 
 
 def _reword(parser: argparse.ArgumentParser, message: str) -> str:
