@@ -62,7 +62,9 @@ def _require_folder(start: Path) -> None:
     while not near.is_dir():
         near = near.parent
     try:
-        folders = sorted(path.name for path in near.iterdir() if path.is_dir() and not path.name.startswith("."))
+        folders = sorted(
+            path.name for path in near.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
+        )
     except OSError:
         folders = []
     projects = [name for name in folders if (near / name / "pyproject.toml").is_file()]
