@@ -160,6 +160,7 @@ def test_folder_that_cannot_be_made_is_told(card: Card) -> None:
 @only_camera
 def test_forgotten_storage_and_watches_leave_no_descriptor(card: Card) -> None:
     acap.storage.Storage().close()
+    gc.collect()  # what earlier tests have forgotten
     before = descriptors()
     for _ in range(20):
         disk, changes = acap.storage.Storage(), acap.storage.Watch()
