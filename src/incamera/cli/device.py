@@ -318,6 +318,9 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
         items = find_items(connection, app=arguments.app, data=arguments.data)
         device = str(connection.device)
         goes = [item for item in items if not item.kept]
+        # An app that has nothing there may be misspelled.
+        misspelled = arguments.app is not None and not items
+        others = {item.app for item in find_items(connection, app=None, data=False)} if misspelled else set()
         if items and not arguments.json:
             now = time.time()
             console.table(
@@ -363,7 +366,10 @@ def execute_clean(arguments: argparse.Namespace, console: Console) -> int:
     elif removed:
         console.info(f"removed {format_bytes(total(removed))} from {device}")
     elif not goes:
-        console.info(f"nothing to remove from {device}")
+        of = f" of {arguments.app}" if misspelled else ""
+        console.info(f"nothing{of} to remove from {device}")
+        if apps := sorted(others - {""}):
+            console.info(f"apps that have something there: {', '.join(apps)}")
         if any("run" in item.kept for item in items):
             console.info("`incamera ps` shows what runs; `incamera connections close` ends what waits for the next run")
     return 0

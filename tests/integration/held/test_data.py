@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -95,6 +96,10 @@ def test_files_are_copied_listed_printed_removed_and_cleaned(
     done = incamera(*cleaned, "--yes")
     assert done.code == 0, done.err
     assert [(item["kind"], item["removed"]) for item in json.loads(done.out)["items"]] == [("data", False)]
+    misspelled = incamera("device", "clean", camera.name, "--app", "shef")
+    assert misspelled.code == 0, misspelled.err
+    assert "nothing of shef to remove" in misspelled.err
+    assert re.search(r"apps that have something there: .*\bshelf\b", misspelled.err)
     done = incamera(*cleaned, "--yes", "--data")
     assert [(item["kind"], item["removed"]) for item in json.loads(done.out)["items"]] == [("data", True)]
     assert json.loads(incamera(*cleaned, "--dry-run").out)["items"] == []
