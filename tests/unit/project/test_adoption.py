@@ -235,6 +235,13 @@ def test_a_setup_py_for_c_modules_alone_gets_dependencies_that_can_be_added_to(t
         plan(tmp_path)
 
 
+def test_requirements_txt_above_that_may_be_of_another_project_is_named(tmp_path: Path) -> None:
+    """A prototype that was downloaded as an archive has no .git, which would show the repository's top folder."""
+    write(tmp_path, requirements__dot__txt="tqdm\n")
+    found = plan(write(tmp_path / "app", app__dot__py="import tqdm\n"))
+    assert f"not read: {tmp_path / 'requirements.txt'}. If it is of this project, copy it here first" in found.notes
+
+
 def test_project_without_dependencies_gets_those_of_requirements_txt_and_what_setup_py_imports(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -37,6 +37,11 @@ def find_requirements_file(folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
+def find_unread_above(folder: Path) -> Path | None:
+    """Return the requirements file of the folder above *folder*, which may be of another project; None without one."""
+    return next((path for name in REQUIREMENTS if (path := folder.parent / name).is_file()), None)
+
+
 def unread_lists(folder: Path, read: Collection[Path]) -> list[str]:
     """Return the paths in *folder* of files that list dependencies, other than those that were *read*, resolved."""
     found = {path for pattern in _LISTS for path in folder.glob(pattern) if path.is_file()}

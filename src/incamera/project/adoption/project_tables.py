@@ -14,6 +14,7 @@ from incamera.errors import ConfigError
 from incamera.project.adoption.dependencies import (
     find_imported,
     find_requirements_file,
+    find_unread_above,
     unread_lists,
 )
 from incamera.project.adoption.entry import imported_modules, top_modules
@@ -231,6 +232,8 @@ class ProjectTables:
         path = find_requirements_file(self._folder)
         if path is None:
             self._note_unread(self._folder, set())
+            if above := find_unread_above(self._folder):
+                self._found.notes.append(f"not read: {above}. If it is of this project, copy it here first")
             return self._imported([]), {}
         self._found.kind = self._found.kind or f"a folder with {path.name}"
         if path.parent != self._folder:
