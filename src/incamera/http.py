@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
@@ -454,6 +455,9 @@ class Http:
         if fault is Fault.address:
             return _NO_ADDRESS
         if fault is Fault.certificate:
+            named = self._environment.get("SSL_CERT_FILE", "")
+            if named and not Path(named).is_file():  # OpenSSL says nothing about it
+                return f"SSL_CERT_FILE is {named}, and there is no such file: correct it"
             return (
                 f"your clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: if that is wrong, set it. Behind a company's "
                 "proxy, set SSL_CERT_FILE to a file with its certificate authority"

@@ -45,7 +45,8 @@ def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
 
     They are found as pip does: PIP_INDEX_URL and PIP_EXTRA_INDEX_URL, pip.conf, else PyPI. Extra indexes come first:
     the first index that has a project is the only one asked for it, so nobody can replace a company's own project by
-    registering its name on PyPI. The URLs may contain names and passwords. Folders (file://) are left out.
+    registering its name on PyPI. The URLs may contain names and passwords. Folders (file://) are left out. Raises
+    ConfigError when the user's only index is one: PyPI in its place could have other projects under the same names.
     """
     settings = [_load_pip_conf(path) for path in _pip_conf_paths(environment)]
 
@@ -54,9 +55,15 @@ def find_index_urls(environment: Mapping[str, str]) -> tuple[str, ...]:
             return words
         return next((words for setting in settings if (words := setting.get(key, []))), [])
 
-    urls = [*find("PIP_EXTRA_INDEX_URL", "extra-index-url"), *(find("PIP_INDEX_URL", "index-url") or [PYPI])[:1]]
+    main = (find("PIP_INDEX_URL", "index-url") or [PYPI])[0]
+    urls = [*find("PIP_EXTRA_INDEX_URL", "extra-index-url"), main]
     usable = [url.rstrip("/") for url in urls if _is_web_address(url)]
-    return tuple(dict.fromkeys(usable)) or (PYPI,)
+    if not usable:
+        raise ConfigError(
+            f"the package index {main} is a folder, and incamera takes packages from http and https only",
+            hint=f"set PIP_INDEX_URL to such an index, or to {PYPI}",
+        )
+    return tuple(dict.fromkeys(usable))
 
 
 def _is_web_address(url: str) -> bool:

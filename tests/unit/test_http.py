@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 from tests.unit.conftest import Answer, Web
@@ -173,6 +175,15 @@ def test_redirection_from_https_to_http_is_refused(web: Web, safe_web: Web, http
             http.get(url)
         assert "not encrypted" in (caught.value.hint or "")
     assert "/page" not in web.requests
+
+
+def test_certificate_file_that_is_missing_is_named(
+    safe_web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    with pytest.raises(FetchError, match="cannot fetch") as caught:
+        Http(os.environ).get(f"{safe_web.url}/page")
+    assert caught.value.hint == f"SSL_CERT_FILE is {tmp_path / 'gone.pem'}, and there is no such file: correct it"
 
 
 @pytest.mark.parametrize("url", ["http://[::/x", "https://me:secret@[x/", "http://", "http://a..b/"])

@@ -208,3 +208,12 @@ def test_index_whose_address_is_none_is_refused_without_its_login(variable: str)
 def test_folders_are_left_out_and_pypi_is_the_default() -> None:
     environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_EXTRA_INDEX_URL": "file:///srv/simple"}
     assert find_index_urls(environment) == ("https://pypi.org/simple",)
+    web = {**environment, "PIP_INDEX_URL": "file:///srv/main", "PIP_EXTRA_INDEX_URL": "https://company.example/simple"}
+    assert find_index_urls(web) == ("https://company.example/simple",)
+
+
+@pytest.mark.parametrize("extra", ["", "file:///srv/simple"])
+def test_index_that_is_a_folder_is_refused_instead_of_asking_pypi(extra: str) -> None:
+    environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": "file:///srv/main", "PIP_EXTRA_INDEX_URL": extra}
+    with pytest.raises(ConfigError, match="the package index file:///srv/main is a folder"):
+        find_index_urls(environment)
