@@ -36,9 +36,12 @@ _NOT_PACKAGED = frozenset(
 _ROOTS = r"^(?:app/|lib/python3(?:\.\d+)?/(?:(?:site|dist)-packages/)?)"
 
 
-def checked_entry(project: Project) -> Entry:
-    """Return what `incamera run` starts in *project*. Raises ConfigError when there is none, or it cannot start."""
-    _find_checked(project)
+def checked_entry(project: Project, *, key: str | None = None) -> Entry:
+    """Return what `incamera run` starts in *project*. Raises ConfigError when there is none, or it cannot start.
+
+    *key* is where the entry is written, for messages, if not where a project has it.
+    """
+    _find_checked(project, key)
     return project.require_entry()
 
 
@@ -60,10 +63,10 @@ def check_entry_syntax(project: Project, pythons: Collection[str]) -> None:
         raise SourceError(describe_fault(faults[-1], name, source, "nothing was sent to the camera"))
 
 
-def _find_checked(project: Project) -> Path | None:
+def _find_checked(project: Project, key: str | None = None) -> Path | None:
     """Return the source of the entry, None where only the bundle can tell. Raises ConfigError as `checked_entry`."""
     entry = project.require_entry()
-    key = "tool.incamera.entry" if project.chosen is None else "incamera run"
+    key = key or ("tool.incamera.entry" if project.chosen is None else "incamera run")
     if entry.file is not None:
         _check_file(project, entry.file, key)
         return project.folder / entry.file

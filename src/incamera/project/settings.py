@@ -126,7 +126,7 @@ class Project:
         files = sorted(path.name for path in self.folder.glob("*.py"))
         raise ConfigError(
             f"{self.folder} has no {DEFAULT_ENTRY}, and [tool.incamera] names no entry",
-            hint='name what to run with entry = "…" in [tool.incamera]'
+            hint='`incamera init` finds it; or name it with entry = "…" in [tool.incamera]'
             + (f", or type `incamera run {files[0]}`" if files else ""),
         )
 

@@ -393,6 +393,8 @@ def test_requirements_files(tmp_path: Path) -> None:
         ("/\0", "this is neither"),
         ("~no-such-user/a", "this is neither"),
         ("--surprise", "--surprise: the option is not known"),
+        ("-c gone.txt", "there is no file gone.txt"),
+        ("--requirement=gone.txt", "there is no file gone.txt"),
     ],
 )
 def test_refused_lines_of_a_requirements_file_are_named_without_passwords(
@@ -403,6 +405,20 @@ def test_refused_lines_of_a_requirements_file_are_named_without_passwords(
         plan(tmp_path)
     assert f"requirements.txt:3: {named}" in str(error.value).replace('"', "")
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [(None, 'the script lamp: module "lamp" has no "mian"'), ("lamp:mani", '--entry: module "lamp"')],
+)
+def test_entry_that_is_wrong_is_named_where_it_stands(tmp_path: Path, entry: str | None, named: str) -> None:
+    pyproject = (
+        '[project]\nname = "lamp"\n[project.scripts]\nlamp = "lamp:mian"\n[build-system]\nrequires = ["uv_build"]\n'
+    )
+    write(tmp_path, pyproject__dot__toml=pyproject, lamp__dot__py="def main():\n    pass\n")
+    with pytest.raises(ConfigError) as error:
+        plan(tmp_path, entry) if entry else plan(tmp_path)
+    assert named in str(error.value)
 
 
 def test_the_source_of_a_compiled_requirements_file_is_preferred(tmp_path: Path) -> None:

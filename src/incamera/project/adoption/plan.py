@@ -80,6 +80,8 @@ class _Planner:
         self._found = Adoption(folder)
         has_setup = (folder / "setup.py").is_file() or has_setup_cfg(folder)
         self._setup = load_setup(folder) if has_setup else None
+        self._entry_key: str | None = None
+        """Where the entry comes from, if not from [tool.incamera]."""
 
     def plan(self, entry: str | None, choose: Choose) -> Adoption:
         if entry is None and self._before is None and self._setup is None:
@@ -98,7 +100,7 @@ class _Planner:
         self._add_settings(entry, choose)
         after = self._toml.text.encode()
         project = self._check(after)
-        self._found.entry = str(checked_entry(project))
+        self._found.entry = str(checked_entry(project, key=self._entry_key))
         if after != self._before:
             self._found.changes.append(FileChange(self._path, self._before, after))
         return self._found
@@ -122,6 +124,7 @@ class _Planner:
         has_default = toml.find("tool", "incamera") is not None and (self._folder / "app.py").is_file()
         if entry is not None and entry != known:
             settings["entry"] = entry
+            self._entry_key = "--entry"
         elif known is None and not has_default:
             settings["entry"] = self._find_entry(choose)
         if toml.find("tool", "incamera", "python") is None and (python := self._python()) is not None:
@@ -137,6 +140,8 @@ class _Planner:
         is_built = self._toml.find("build-system") is not None or (self._folder / "setup.py").is_file()
         found = find_entries(self._folder, scripts, has_build_system=is_built)
         if len(found) == 1:
+            named = [name for name, value in scripts.items() if value == found[0].entry]
+            self._entry_key = f"the script {named[0]}" if named else None
             return found[0].entry
         if not found:
             if scripts and not is_built:

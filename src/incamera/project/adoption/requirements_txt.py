@@ -150,6 +150,8 @@ def _read_option(found: RequirementsFile, line: str, path: Path, folder: Path, *
     value = value.strip().strip("\"'")
     if not name.startswith("--") and len(name) > 2:  # -rother.txt
         name, value = name[:2], f"{name[2:]} {value}".strip()
+    if name in ("-r", "--requirement", "-c", "--constraint") and not (path.parent / value).is_file():
+        raise _Refused(f"there is no file {value}")
     if name in ("-r", "--requirement"):
         _read(found, path.parent / value, folder, limits_only=limits_only)
     elif name in ("-c", "--constraint"):
