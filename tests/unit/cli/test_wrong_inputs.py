@@ -36,7 +36,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["audit", "notes", "--target", "mips"], 2, '--target: unknown architecture "mips"', "armv7hf"),
         (["audit", "notes"], 2, "neither an ELF file nor a wheel", "the project's own bundle"),
         (["virtual", "start", "axis-os-99"], 2, 'unknown profile "axis-os-99"', "axis-os-11-armv7hf"),
-        (["add", "--script", "nope.py", "attrs"], 2, "there is no file nope.py", "Python files there: app.py, latin.py"),
+        (
+            ["add", "--script", "nope.py", "attrs"],
+            2,
+            "there is no file nope.py",
+            "Python files there: app.py, latin.py",
+        ),
         (["add", "--script", "sub", "attrs"], 2, "sub is a folder", "name a file"),
         (["add", "./sub"], 2, "has no package in it", "the folder of a project"),
         (["add", "attrs", "--group", "a b"], 2, '"a b" cannot be the name of a dependency group', "letters"),
