@@ -110,8 +110,8 @@ def remove_items(connection: Connection, items: Iterable[Item]) -> list[Item]:
     if not removed:
         return []
     deactivate(session, guard)
-    # The guard that does it goes last.
-    for item in sorted(removed, key=lambda item: item.kind is Left.programs):
+    # The guard that does it goes last, and may be needed for the others': it is in one place of several.
+    for item in sorted(removed, key=lambda item: (item.kind is Left.programs, guard.startswith(f"{item.path}/"))):
         if item.kind is Left.session:
             remove_folder(session, guard, item.path)
         else:

@@ -101,12 +101,14 @@ def test_one_account_with_two_names_has_one_folder(
 
 def test_clean_ends_with_nothing_to_remove(maker: dict[str, str], incamera: Run, camera: VirtualCamera) -> None:
     """It brings the guard each time, which does the work, and is not to be found by the next `device clean`."""
+    old = "/run/maker/incamera/.guard"  # one in another place, as a deploy leaves it where /tmp cannot be used
+    inside(camera, f"mkdir -p -m 700 {old}; echo >{old}/incamera-guard-0123; chown -R maker /run/maker/incamera")
     clean = ("device", "clean", "maker", "--yes", "--data")
     assert incamera(*clean, env=maker).code == 0
     again = incamera(*clean, env=maker)
     assert (again.code, again.out) == (0, ""), again.err
     assert "nothing to remove from maker" in again.err
-    assert inside(camera, "find /tmp/incamera-u1000 -type f") == ""
+    assert inside(camera, "find /tmp/incamera-u1000 /run/maker/incamera -type f") == ""
 
 
 @pytest.mark.matrix
