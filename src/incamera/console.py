@@ -175,7 +175,7 @@ class Console:
         """Ask *question* on the terminal. Returns True for "y" or "yes", and False when there is no terminal."""
         if not self.can_ask:
             return False
-        self._messages.write(escape_controls(question), " [y/N] ")
+        self._messages.write(self._wrap(self._messages, f"{escape_controls(question)} [y/N]"), " ")
         with suppress(UnicodeDecodeError):
             return sys.stdin.readline().strip().lower() in ("y", "yes")
         return False

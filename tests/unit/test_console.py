@@ -230,6 +230,18 @@ def test_confirm_is_true_for_y_and_yes_only(monkeypatch: pytest.MonkeyPatch, typ
     assert messages.getvalue() == "Trust it? [y/N] "
 
 
+def test_question_is_wrapped_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    console, _, messages = make(terminal=True)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    key = "SHA256:XY06eBsv7uDsdZCOLFeH5tGe6940qMiHdAXmJX/y1eA"
+    console.confirm(f"axiscam (192.0.2.10) is new here. Its ssh-ed25519 key is {key}. Trust it?")
+    lines = messages.getvalue().splitlines()
+    assert len(lines) > 1
+    assert any(key in line for line in lines)
+    assert max(map(len, lines)) <= 60
+
+
 def test_characters_missing_in_the_encoding_are_replaced() -> None:
     messages = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     console = Console(output=io.StringIO(), messages=messages, environment={})
