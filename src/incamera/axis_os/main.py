@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +37,8 @@ PLACES = Places(
     accounts=Path("/etc"),
 )
 _WEB_GID = 33
+_PAUSE_SECONDS = 0.03
+_NOTED_SECONDS = 60.0
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
 _REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 413: "Request Entity Too Large"}
@@ -175,6 +179,21 @@ def _start_apache(facts: Facts) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _wait_until_listening(facts: Facts) -> None:
+    for port in map(int, facts.rules["schemes"]):
+        while True:
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=60):
+                break
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _wait_until_noted() -> None:
+    """Wait until link.sh has noted which processes the camera has by itself: an app is none of them."""
+    deadline = time.monotonic() + _NOTED_SECONDS
+    while not (RUN / "noted").exists() and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+
+
 def main() -> None:
     RUN.mkdir(exist_ok=True)
     os.chown(RUN, 0, _WEB_GID)
@@ -193,8 +212,10 @@ def main() -> None:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
     _write_files(camera)
     _start_apache(facts)
-    camera.boot()
+    _wait_until_listening(facts)
     _write("ready", "")
+    _wait_until_noted()
+    camera.boot()
     server.serve_forever()
 
 

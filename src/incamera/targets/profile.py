@@ -57,8 +57,8 @@ class Profile:
     """A camera generation on one architecture; *name* is both, `axis-os-10-armv7hf`.
 
     *track* and *version* are of AXIS OS. Its user land is *packages* of Debian's *suite*, its *kernel* is a package of
-    *kernel_suite*. *machine* and *cpu* are QEMU's names. *user* logs in over SSH, and has the folder *home*. *sources*
-    says where each fact is from.
+    *kernel_suite*. *machine* and *cpu* are QEMU's names. *user* logs in over SSH, and has the folder *home*; it is ""
+    where nobody can. With *is_draft*, its virtual camera is not finished. *sources* says where each fact is from.
     """
 
     name: str
@@ -77,6 +77,12 @@ class Profile:
     home: str
     places: tuple[Place, ...]
     sources: tuple[tuple[str, str], ...]
+    is_draft: bool = False
+
+    @property
+    def has_root_login(self) -> bool:
+        """Whether root logs in over SSH. If not, only an installed app runs there, and the web server installs it."""
+        return self.user != ""
 
     @property
     def glibc(self) -> str:
@@ -125,18 +131,25 @@ def _combine(
         cpu=machine["cpu"],
         processors=int(machine["processors"]),
         memory_megabytes=int(machine["memory_megabytes"]),
-        user=user_land["user"],
+        user=generation.get("user", user_land["user"]),
         home=user_land["home"],
         places=places,
         sources=tuple(sorted(sources.items())),
+        is_draft=bool(generation.get("draft")),
     )
 
 
 @cache
-def load_profiles() -> Mapping[str, Profile]:
-    """Return all profiles by name."""
+def load_all_profiles() -> Mapping[str, Profile]:
+    """Return all profiles by name, drafts included."""
     text = (Path(__file__).parent / "data" / "profiles.toml").read_text("utf-8")
     return parse_profiles(tomllib.loads(text))
+
+
+@cache
+def load_profiles() -> Mapping[str, Profile]:
+    """Return the profiles that users can choose, by name."""
+    return {name: profile for name, profile in load_all_profiles().items() if not profile.is_draft}
 
 
 def require_profile(name: str) -> Profile:

@@ -8,5 +8,7 @@ import signal
 RECORD = "camera.json"
 # The signals that have the supervisor restart the camera, as `reboot` does and as a power cut.
 RESTART, POWER_CUT = signal.SIGUSR1, signal.SIGUSR2
+# The camera's ports that can be forwarded, by their names in the record.
+PORT_NAMES = {22: "ssh_port", 443: "https_port", 80: "http_port"}
 # How long nobody has to use a camera until it is paused.
 PAUSE_AFTER_SECONDS = 60.0

@@ -34,7 +34,10 @@ _LOCK = "lock"
 # The kernel gives no process a higher number.
 _PIDS = range(1, (1 << 22) + 1)
 # -1: it cannot restart.
-_NUMBERS = {"ssh_port": range(1, 1 << 16), "pid": _PIDS, "qemu_pid": _PIDS, "restarts": range(-1, 1 << 31)}
+_NUMBERS = {
+    "ssh_port": range(1, 1 << 16), "https_port": range(1 << 16), "http_port": range(1 << 16), "pid": _PIDS,
+    "qemu_pid": _PIDS, "restarts": range(-1, 1 << 31),
+}  # fmt: skip
 _STOP_TIMEOUT_SECONDS = 6
 # Shutting down takes 20 s at most, waking up 90 s.
 _RESTART_TIMEOUT_SECONDS = 120
@@ -47,9 +50,11 @@ class VirtualCamera:
 
     `key`: the file of the private key to log in with. `pid`: that of its supervisor process.
     `resumed`: it was resumed from a saved state, and not booted first.
-    `seconds`: how long it took from the call of `start_camera` until the SSH server answered.
+    `seconds`: how long it took from the call of `start_camera` until its servers answered.
     `paused`: it stands still until the next connection, since nobody used it. `used_by`: what kept it from being paused
     without a connection, a process or a mounted share. `restarts`: how often it has restarted.
+    `ssh_user`: "" where nobody can log in over SSH. `https_port`, `http_port`: 0 without a web server. `certificate` is
+    the SHA-256 of its certificate, and `password` the file with the password of its account, `root`.
     """
 
     name: str
@@ -67,6 +72,15 @@ class VirtualCamera:
     paused: bool = False
     used_by: str | None = None
     restarts: int = 0
+    https_port: int = 0
+    http_port: int = 0
+    certificate: str = ""
+    password: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of its web server, "" without one."""
+        return f"https://127.0.0.1:{self.https_port}" if self.https_port else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +147,7 @@ def start_camera(
     from incamera.virtual.state import ensure_state, make_overlays
     from incamera.virtual.supervisor_client import start_supervisor
     from incamera.virtual.supervisor_request import SupervisorRequest
+    from incamera.virtual.web_settings import NO_WEB, prepare_web
 
     keys = ensure_keys(store)
     state = ensure_state(store, profile, trees, keys, warn)
@@ -149,6 +164,7 @@ def start_camera(
             "host_public_key": keys.host_public,
             "resumed": not state.made,
         }
+        web = prepare_web(profile, folder, mac) if trees.web else NO_WEB
         request = SupervisorRequest(
             machine=state.machine,
             folder=folder,
@@ -158,9 +174,12 @@ def start_camera(
             host_name="axis-" + mac.replace(":", ""),
             mac=mac,
             owner=owner_pid,
-            record=record,
+            record=record | web.record,
             started=started,
             pause_after=pause_after,
+            ports=(22, *web.ports),
+            speaks_ssh=profile.has_root_login,
+            settings=web.settings,
         )
         purpose = f"start the virtual camera {folder.name}"
         with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
@@ -302,15 +321,20 @@ def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
     if isinstance(record, dict):
         older = {"ssh_server": "dropbear", "paused": False, "used_by": None, "restarts": -1}
+        older |= {"https_port": 0, "http_port": 0, "certificate": "", "password": None}
         record = {**older, **record}
-    types = {"resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, **dict.fromkeys(_NUMBERS, int)}
+    types = {
+        "resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, "password": str | None,
+        **dict.fromkeys(_NUMBERS, int),
+    }  # fmt: skip
     names = [field.name for field in dataclasses.fields(VirtualCamera)]
     if not isinstance(record, dict) or any(not isinstance(record.get(name), types.get(name, str)) for name in names):
         raise DeviceError("the virtual camera's supervisor did not describe a camera")
     if any(type(record[name]) is not int or record[name] not in numbers for name, numbers in _NUMBERS.items()):
         raise DeviceError("the virtual camera's supervisor described a camera that cannot be")
     fields = {name: record[name] for name in names}
-    return VirtualCamera(**fields | {"key": Path(fields["key"])})
+    password = fields["password"]
+    return VirtualCamera(**fields | {"key": Path(fields["key"]), "password": Path(password) if password else None})
 
 
 @contextmanager

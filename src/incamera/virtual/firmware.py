@@ -22,6 +22,7 @@ from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.ssh_server import dropbear_members, openssh_members
 from incamera.virtual.stand_ins import stand_ins
+from incamera.virtual.web_server import web_members
 
 if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
@@ -57,12 +58,13 @@ def build_firmware(
     userland: Path,
     kernel: Path,
     openssh: Path | None = None,
+    web: Path | None = None,
     keys: CameraKeys,
 ) -> Firmware:
     """Write the firmware of *profile* into the folder *destination*, and return it.
 
-    *userland*, *kernel* and *openssh* are trees of unpacked Debian packages. Without *openssh*, its server
-    is dropbear. Raises BuildError when a file is missing in them.
+    *userland*, *kernel*, *openssh* and *web* are trees of unpacked Debian packages. Without *openssh*, its SSH server
+    is dropbear; without *web*, it has no web server. Raises BuildError when a file is missing in them.
     """
     firmware = open_firmware(destination)
     shutil.copyfile(_only(kernel / "boot", "vmlinuz-*"), firmware.kernel)
@@ -72,7 +74,8 @@ def build_firmware(
         *_libraries(userland, profile),
         *_stand_ins(profile),
         *_modules(kernel),
-        *_settings(profile, keys),
+        *(web_members(web, userland, profile) if web else ()),
+        *_settings(profile, keys, has_web=web is not None),
         *_folders(profile),
     ]
     # Not compressed, since decompressing it in the emulated camera would take seconds. It has the private host key.
@@ -122,23 +125,27 @@ def _modules(kernel: Path) -> Iterator[cpio.Member]:
         yield cpio.file(f"{base}/{name}", text.encode())
 
 
-def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
+def _settings(profile: Profile, keys: CameraKeys, *, has_web: bool) -> Iterator[cpio.Member]:
     home = profile.home
     places = "".join(
         f"{place.kind} {place.filesystem or '-'} {place.path} {_options(place.options, place.kind, place.megabytes)}\n"
         for place in profile.places
     )
     texts = {
-        "etc/passwd": f"{profile.user}:x:0:0:{profile.user}:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-        "sshd:x:101:65534:sshd:/run/sshd:/bin/false\n",
-        "etc/group": "root:x:0:\nvideo:x:44:\nstorage:x:45:\nnogroup:x:65534:\n",
+        "etc/passwd": f"root:x:0:0:root:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+        "sshd:x:101:65534:sshd:/run/sshd:/bin/false\n" + ("www-data:x:33:33::/:/bin/false\n" if has_web else ""),
+        "etc/group": "root:x:0:\nvideo:x:44:\nstorage:x:45:\nnogroup:x:65534:\n"
+        + ("www-data:x:33:\n" if has_web else ""),
+        "etc/incamera-services": " ".join([*(["ssh"] if profile.has_root_login else []), *(["web"] if has_web else [])])
+        + "\n",
         "etc/shells": "/bin/sh\n",
         "etc/hosts": "127.0.0.1 localhost\n",
         "etc/filesystems": "ext4\nvfat\nsquashfs\n",
         "etc/profile": "PS1='[\\u@\\h \\w]# '\n",
         "etc/places": places,
         "etc/incamera-parameters": "".join(f'{name}="{value}"\n' for name, value in _parameters(profile).items()),
-        "etc/inittab": "::respawn:/usr/sbin/incamera-link\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r\n",
+        "etc/inittab": ("::respawn:/usr/sbin/incamera-back-end\n" if has_web else "")
+        + "::respawn:/usr/sbin/incamera-link\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r\n",
         "etc/os-release": (
             f'ID=incamera-virtual\nNAME="incamera virtual camera"\nVERSION_ID={profile.version}\n'
             f'PRETTY_NAME="virtual camera as AXIS OS {profile.version} ({profile.architecture})"\n'
@@ -147,7 +154,8 @@ def _settings(profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
     }
     for path, text in texts.items():
         yield cpio.file(path, text.encode())
-    yield cpio.file(f"{home}/.ssh/authorized_keys", f"{keys.login_public}\n".encode(), 0o600)
+    if profile.has_root_login:
+        yield cpio.file(f"{home}/.ssh/authorized_keys", f"{keys.login_public}\n".encode(), 0o600)
     yield cpio.file("usr/sbin/reseed", reseed_program(profile.architecture), 0o755)
     yield cpio.file("usr/sbin/set-clock", clock_program(profile.architecture), 0o755)
     yield cpio.file("usr/sbin/incamera-disks", _data("disks.sh").encode())

@@ -39,10 +39,13 @@ class GuestLink:
         while self._read_line() != "ready":
             pass
 
-    def wake(self, host_name: str, mac: str) -> None:
-        """Give the resumed camera time, names and random numbers; its disks are mounted and SSH started then."""
+    def wake(self, host_name: str, mac: str, settings: str) -> None:
+        """Give the resumed camera time, names, random numbers and the *settings* of its web server, if it has one.
+
+        Its disks are mounted and its servers started then.
+        """
         asked = time.monotonic()
-        if self._ask("wake", _now(), host_name, mac, secrets.token_hex(64)) != "awake":
+        if self._ask("wake", _now(), host_name, mac, secrets.token_hex(64), settings) != "awake":
             raise DeviceError("the camera did not wake up")
         if time.monotonic() - asked > _SLOW_WAKE_SECONDS:
             self.set_clock()

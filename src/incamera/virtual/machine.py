@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from incamera.virtual.watch import Watch
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_SSH_PORT = 22
 _RELAY = str(Path(__file__).with_name("relay.py"))
 _QUIT_TIMEOUT_SECONDS = 3
 
 
 class Machine:
-    """A running QEMU. `pid`: its process. `ssh_port`: where it forwards SSH, once the camera is awake.
+    """A running QEMU. `pid`: its process. `ports`: where it forwards the camera's, once that is awake.
 
     All methods raise QemuCrashed when QEMU has ended, and what `Watch.wait` raises.
     """
 
-    def __init__(self, monitor: Monitor, link: GuestLink, pid: int, watch: Watch) -> None:
+    def __init__(self, monitor: Monitor, link: GuestLink, pid: int, watch: Watch, forwarded: Iterable[int]) -> None:
         self.monitor = monitor
         self.link = link
         self.pid = pid
-        self.ssh_port = 0
+        self.ports: dict[int, int] = {}
         self._watch = watch
+        self._forwarded = tuple(forwarded)
 
     def save(self, state: int) -> None:
         """Wait until the camera has booted, write its state to the descriptor *state*, which is closed; end QEMU."""
@@ -61,12 +61,13 @@ class Machine:
                 self.monitor.take_events()
                 self._watch.wait(self.monitor.fileno())
 
-    def wake(self, host_name: str, mac: str) -> None:
+    def wake(self, host_name: str, mac: str, settings: str) -> None:
         """Wait until the camera is resumed, and wake it up."""
-        self.ssh_port = parse_forwarded_port(self.monitor.execute_hmp("info usernet"), _SSH_PORT)
+        shown = self.monitor.execute_hmp("info usernet")
+        self.ports = {port: parse_forwarded_port(shown, port) for port in self._forwarded}
         if self.monitor.query_status("query-status") != "running":
             self.monitor.wait_for_event("RESUME")
-        self.link.wake(host_name, mac)
+        self.link.wake(host_name, mac, settings)
 
     def pause(self) -> None:
         self.monitor.execute("stop")
@@ -98,6 +99,7 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
         link=link_remote.fileno(),
         monitor=monitor_remote.fileno(),
         disks=list(request.disks),
+        ports=request.ports,
         relay=shlex.join([sys.executable, "-IS", _RELAY, str(request.folder / FORWARDS_FILE)]),
     )
     passed = [link_remote.fileno(), monitor_remote.fileno(), console_remote.fileno()]
@@ -121,7 +123,7 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
         try:
             with watch.within(request.timeout):
                 monitor = Monitor(monitor_end, watch.wait)
-            yield Machine(monitor, GuestLink(link_end, watch.wait), qemu.pid, watch)
+            yield Machine(monitor, GuestLink(link_end, watch.wait), qemu.pid, watch, request.ports)
         finally:
             with _signals_blocked():
                 qemu.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,14 +68,16 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
     ]
 
 
-def plan_host_options(*, console: int, link: int, monitor: int, disks: list[Disk], relay: str) -> list[str]:
+def plan_host_options(
+    *, console: int, link: int, monitor: int, disks: list[Disk], relay: str, ports: Iterable[int]
+) -> list[str]:
     """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
     *console*, *link* and *monitor* are descriptors of sockets. The network is closed (`restrict=on`): the camera
-    reaches neither the host nor other networks. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the
-    command *relay*, with the port as its last argument.
+    reaches neither the host nor other networks. The camera's *ports* are forwarded from ports of 127.0.0.1. Only a
+    connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command *relay*, with the port as its last argument.
     """
-    network = "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
+    network = "user,id=network,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}" for port in ports)
     for port in FORWARDED_PORTS:
         network += f",guestfwd=tcp:{HOST_ADDRESS}:{port}-cmd:{_escape(relay)} {port}"
     words = [

@@ -10,6 +10,7 @@ from incamera.virtual.agreed import PAUSE_AFTER_SECONDS
 from incamera.virtual.camera import VirtualCamera, list_cameras, plan_virtual, start_camera
 from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
+from incamera.virtual.web_server import web_packages
 
 if TYPE_CHECKING:
     from incamera.context import Context, Step
@@ -97,4 +98,5 @@ def ensure_virtual_trees(
         openssh=ensure_deb_tree(context, "openssh", openssh_packages(profile), step=step)
         if ssh_server is SshServer.openssh
         else None,
+        web=None if profile.has_root_login else ensure_deb_tree(context, "web", web_packages(profile), step=step),
     )

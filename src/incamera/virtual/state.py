@@ -26,6 +26,7 @@ from incamera.virtual.qemu import Disk, plan_machine
 from incamera.virtual.stand_ins import stand_ins
 from incamera.virtual.supervisor_client import start_supervisor
 from incamera.virtual.supervisor_request import SupervisorRequest
+from incamera.virtual.web_server import back_end_files
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -47,13 +48,15 @@ Warn = Callable[[str], None]
 class VirtualTrees:
     """The Debian packages of a virtual camera, unpacked: QEMU for this host, the camera's user land, and its kernel.
 
-    `openssh`: its SSH server, None when that is dropbear, which is in the user land.
+    `openssh`: its SSH server, None when that is dropbear, which is in the user land. `web`: its web server, None for a
+    camera without one.
     """
 
     tools: Path
     userland: Path
     kernel: Path
     openssh: Path | None = None
+    web: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +78,15 @@ def ensure_state(store: Store, profile: Profile, trees: VirtualTrees, keys: Came
     firmware_key = _firmware_key(store, profile, trees, keys)
 
     def make_firmware(folder: Path) -> None:
-        build_firmware(folder, profile, userland=trees.userland, kernel=trees.kernel, openssh=trees.openssh, keys=keys)
+        build_firmware(
+            folder,
+            profile,
+            userland=trees.userland,
+            kernel=trees.kernel,
+            openssh=trees.openssh,
+            web=trees.web,
+            keys=keys,
+        )
 
     firmware_folder, _ = store.ensure_tree(FIRMWARE_KIND, firmware_key, make_firmware)
     firmware = open_firmware(firmware_folder)
@@ -176,7 +187,7 @@ def _data_files() -> list[Path]:
 
 def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: CameraKeys) -> str:
     scripts = [file.read_text("utf-8") for file in sorted(_data_files(), key=lambda file: file.name)]
-    trees_inside = filter(None, (trees.userland, trees.kernel, trees.openssh))
+    trees_inside = filter(None, (trees.userland, trees.kernel, trees.openssh, trees.web))
     packages = [_tree_key(store, tree) for tree in trees_inside]
     secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
     # Without the settings that only QEMU gets: they do not change the firmware.
@@ -184,7 +195,9 @@ def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: Cam
     libraries = [
         hashlib.sha256(path.read_bytes()).hexdigest() for path in stand_ins(profile.architecture, profile.version)
     ]
-    return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets, libraries])
+    # The rules of AXIS OS change often: a change makes no other camera boot again than those that have them.
+    rules = [(name, hashlib.sha256(data).hexdigest()) for name, data in back_end_files().items()] if trees.web else []
+    return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets, libraries, rules])
 
 
 def _tree_key(store: Store, path: Path) -> str:

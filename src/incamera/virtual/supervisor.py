@@ -29,14 +29,15 @@ from typing import Any
 
 from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent
-from incamera.virtual.agreed import POWER_CUT, RECORD, RESTART
+from incamera.virtual.agreed import PORT_NAMES, POWER_CUT, RECORD, RESTART
+from incamera.virtual.camera_port import CameraPort
 from incamera.virtual.machine import SIGNALS, Machine, running_machine
 from incamera.virtual.monitor import QemuCrashed
-from incamera.virtual.ssh_port import SshPort
 from incamera.virtual.supervisor_request import SupervisorRequest
 from incamera.virtual.watch import Ends, StarterGone, Stop, Watch
 
 _TAIL_BYTES = 4000
+_SSH_PORT = 22
 _REBOOT_SECONDS = 20
 _ANSWER_SECONDS = 90
 # A camera whose QEMU crashes so often, each time so soon after it woke up, is not started again.
@@ -94,8 +95,10 @@ class _Camera:
         self.supervisor = supervisor
         self.request = supervisor.request
         self.watch = supervisor.watch
-        self.watch.port = self.port = SshPort()
-        self.found: dict[str, Any] = {"ssh_port": self.port.number, "pid": os.getpid(), "restarts": 0, "used_by": None}
+        self.ports = {port: CameraPort(speaks_first=port == _SSH_PORT) for port in self.request.ports}
+        self.watch.ports = list(self.ports.values())
+        self.found: dict[str, Any] = {"pid": os.getpid(), "restarts": 0, "used_by": None}
+        self.found |= {PORT_NAMES[port]: own.number for port, own in self.ports.items()}
         self.woke: float | None = None
         # A handler of signals writes to it which restart is asked for.
         self.asked, self.ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -112,8 +115,9 @@ class _Camera:
         try:
             self._run()
         finally:
-            # Before the camera's folder goes: who sees that it is gone can rely on the port being free.
-            self.port.release()
+            # Before the camera's folder goes: who sees that it is gone can rely on the ports being free.
+            for port in self.ports.values():
+                port.release()
 
     def _run(self) -> None:
         failures = 0
@@ -144,16 +148,33 @@ class _Camera:
                     raise
                 return end
             finally:
-                self.port.close()
+                self._close_ports()
         return _End.reboot
+
+    def _open_ports(self, machine: Machine) -> None:
+        for port, own in self.ports.items():
+            own.open(machine.ports[port])
+
+    def _close_ports(self) -> None:
+        for port in self.ports.values():
+            port.close()
+
+    @property
+    def _has_connections(self) -> bool:
+        return any(port.has_connections for port in self.ports.values())
+
+    @property
+    def _last_use(self) -> float:
+        return max(port.last_use for port in self.ports.values())
 
     def _wake(self, machine: Machine) -> None:
         request = self.request
         with self.watch.within(request.timeout):
-            machine.wake(request.host_name, request.mac)
-            self._read_banner(machine.ssh_port)
+            machine.wake(request.host_name, request.mac, request.settings)
+            if request.speaks_ssh:
+                self._read_banner(machine.ports[_SSH_PORT])
         self.woke = time.monotonic()
-        self.port.open(machine.ssh_port)
+        self._open_ports(machine)
         is_first = self.is_first
         if is_first:
             self.found["seconds"] = round(time.monotonic() - request.started, 3)
@@ -186,21 +207,21 @@ class _Camera:
         """Pause the camera when nobody uses it. Returns when it is to be restarted. Raises QemuCrashed when it ends."""
         checked = time.monotonic()
         while True:
-            check = max(checked, self.port.last_use) + self.request.pause_after
-            until = None if self.port.has_connections else check
+            check = max(checked, self._last_use) + self.request.pause_after
+            until = None if self._has_connections else check
             ready = self.watch.poll(self.asked, machine.monitor.fileno(), until=until)
             if machine.monitor.fileno() in ready:
                 machine.monitor.take_events()
             if self.asked in ready:
                 self._take_down(machine)
                 return
-            if until is not None and time.monotonic() >= until and not self.port.has_connections:
+            if until is not None and time.monotonic() >= until and not self._has_connections:
                 asked = time.monotonic()
                 use = self._find_use(machine)
                 if use != self.found["used_by"]:
                     self._record(used_by=use)
                 # A connection may have come meanwhile.
-                if use is None and not self.port.has_connections and self.port.last_use < asked:
+                if use is None and not self._has_connections and self._last_use < asked:
                     self._pause(machine)
                 checked = time.monotonic()
 
@@ -222,14 +243,14 @@ class _Camera:
 
     def _pause(self, machine: Machine) -> None:
         """Pause the camera until the next connection, or until it is to be restarted."""
-        self.port.close()
+        self._close_ports()
         machine.pause()
         self._record(paused=True)
-        while not self.watch.poll(self.asked, self.port.fileno()):
+        while not self.watch.poll(self.asked, *(port.fileno() for port in self.ports.values())):
             pass
         with self._tolerating_silence():
             machine.unpause()
-        self.port.open(machine.ssh_port)
+        self._open_ports(machine)
         self._record(paused=False)
 
     def _take_down(self, machine: Machine) -> None:

@@ -24,6 +24,8 @@ class SupervisorRequest:
     `started`: when the caller began, in seconds of the monotonic clock.
     `timeout`: how long the camera may take to answer, in seconds.
     `pause_after`: how long nobody has to use the camera until it is paused, in seconds.
+    `ports`: the camera's ports that are forwarded. `speaks_ssh`: its SSH server answers from its start on.
+    `settings`: those of its web server (`web_settings.py`); "-" without one.
     """
 
     machine: tuple[str, ...]
@@ -39,6 +41,9 @@ class SupervisorRequest:
     started: float = 0
     timeout: float = 90
     pause_after: float = PAUSE_AFTER_SECONDS
+    ports: tuple[int, ...] = (22,)
+    speaks_ssh: bool = True
+    settings: str = "-"
 
     def dump(self) -> bytes:
         """Return the request as a line of JSON, which `parse` reads."""
@@ -52,6 +57,7 @@ class SupervisorRequest:
             **table
             | {
                 "machine": tuple(table["machine"]),
+                "ports": tuple(table["ports"]),
                 "folder": Path(table["folder"]),
                 "state": Path(table["state"]),
                 "discard": Path(table["discard"]) if table["discard"] else None,

@@ -14,8 +14,8 @@ from incamera.errors import DeviceError
 from incamera.virtual.monitor import QemuCrashed
 
 if TYPE_CHECKING:
+    from incamera.virtual.camera_port import CameraPort
     from incamera.virtual.console_log import ConsoleLog
-    from incamera.virtual.ssh_port import SshPort
 
 
 class Stop(BaseException):
@@ -35,7 +35,7 @@ class Ends(StrEnum):
 
 
 class Watch:
-    """Waits for descriptors; meanwhile, it writes what the camera prints, and passes the data of its SSH port on.
+    """Waits for descriptors; meanwhile, it writes what the camera prints, and passes the data of its ports on.
 
     `processes`: descriptors that can be read when a process ends, or when the starter says something.
     """
@@ -43,7 +43,7 @@ class Watch:
     def __init__(self) -> None:
         self.processes: dict[int, Ends] = {}
         self.console: ConsoleLog | None = None
-        self.port: SshPort | None = None
+        self.ports: list[CameraPort] = []
         self._deadline: float | None = None
         self._timeout = 0.0
 
@@ -72,8 +72,8 @@ class Watch:
         Returns none when something else has happened. Raises as `wait` does.
         """
         poll = select.poll()
-        if self.port is not None:
-            self.port.register(poll)
+        for port in self.ports:
+            port.register(poll)
         for descriptor in (*self.processes, *descriptors):
             poll.register(descriptor, select.POLLIN)
         if self.console is not None:
@@ -86,8 +86,7 @@ class Watch:
         for descriptor in ready - found:
             if what := self.processes.get(descriptor):
                 _raise_end(what, descriptor)
-            if self.port is not None:
-                self.port.handle(descriptor)
+            any(port.handle(descriptor) for port in self.ports)
         if found and self._deadline is not None and time.monotonic() > self._deadline:
             raise DeviceError(f"the camera did not answer within {self._timeout:.0f} s")
         return found

@@ -5,16 +5,56 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from incamera.axis_os.accounts import FIRST_USER, make_account
 from incamera.axis_os.facts import Facts
+from incamera.virtual.keys import write_secret
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from incamera.targets.profile import Profile
 
 _DAYS = 3650
+# The file in a camera's folder with the password of its account.
+_PASSWORD = "password"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Web:
+    """The web server of a virtual camera: its *ports*, its *settings* for link.sh, and what the *record* says of it."""
+
+    ports: tuple[int, ...] = ()
+    settings: str = "-"
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+NO_WEB = Web()
+
+
+def prepare_web(profile: Profile, folder: Path, mac: str) -> Web:
+    """Return the web server of a camera of *profile* with the address *mac*, with a new certificate and password.
+
+    The password is written into *folder*, which only the user can enter. Raises OSError.
+    """
+    digest, certificate = make_certificate("axis-" + mac.replace(":", ""))
+    password = secrets.token_urlsafe(18)
+    write_secret(folder / _PASSWORD, f"{password}\n".encode())
+    return Web(
+        ports=tuple(map(int, make_facts(mac, profile).rules["schemes"])),
+        settings=plan_settings(mac, certificate, password, profile),
+        record={"certificate": digest, "password": str(folder / _PASSWORD)},
+    )
+
+
+def make_facts(mac: str, profile: Profile) -> Facts:
+    """Return the facts of a camera of *profile* with the address *mac*."""
+    serial = mac.replace(":", "").upper()
+    return Facts(version=profile.version, architecture=str(profile.architecture), serial=serial)
 
 
 def make_certificate(host_name: str) -> tuple[str, bytes]:
@@ -57,10 +97,9 @@ def make_certificate(host_name: str) -> tuple[str, bytes]:
 
 def plan_settings(mac: str, certificate: bytes, password: str, profile: Profile) -> str:
     """Return the settings for a camera of *profile* as link.sh takes them: in base64."""
-    serial = mac.replace(":", "").upper()
-    facts = Facts(version=profile.version, architecture=str(profile.architecture), serial=serial)
+    facts = make_facts(mac, profile)
     settings = {
-        "serial": serial,
+        "serial": facts.serial,
         "certificate": certificate.decode("ascii"),
         "accounts": {FIRST_USER: make_account(FIRST_USER, password, facts.realm).to_json()},
     }

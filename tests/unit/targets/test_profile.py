@@ -70,10 +70,10 @@ def test_a_name_similar_to_none_is_answered_with_all_names() -> None:
         (("generations", "axis-os-10", "architectures"), ["sparc"]),
         (("generations", "axis-os-10", "suite"), "sarge"),
         (("machines", "aarch64", "processors"), "many"),
-        (("places", "root-era", "places"), [{"path": "tmp", "kind": "ram", "filesystem": "tmpfs"}]),
-        (("places", "root-era", "places"), [{"path": "/tmp", "kind": "ram"}]),
-        (("places", "root-era", "places"), [{"path": "/tmp", "kind": "cloud"}]),
-        (("places", "root-era", "places"), [{"path": "/tmp", "kind": "ram", "size": 1}]),
+        (("places", "camera", "places"), [{"path": "tmp", "kind": "ram", "filesystem": "tmpfs"}]),
+        (("places", "camera", "places"), [{"path": "/tmp", "kind": "ram"}]),
+        (("places", "camera", "places"), [{"path": "/tmp", "kind": "cloud"}]),
+        (("places", "camera", "places"), [{"path": "/tmp", "kind": "ram", "size": 1}]),
     ],
 )
 def test_wrong_profile_data_are_refused(tables: dict[str, Any], path: tuple[str, ...], value: object) -> None:

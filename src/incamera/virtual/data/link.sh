@@ -8,6 +8,12 @@ for port in /sys/class/virtio-ports/*; do
     if [ "$(cat "$port/name")" = incamera ]; then device=/dev/${port##*/}; fi
 done
 exec 3<>"$device"
+# What serves the camera's users: `ssh`, `web`.
+read -r services </etc/incamera-services
+case $services in
+    # The back end is loaded, and waits for its settings.
+    *web*) until [ -p /run/axis/wake ]; do sleep 0.1; done ;;
+esac
 echo ready >&3
 
 # Neither function starts a process, which it would find.
@@ -38,20 +44,23 @@ find_use() {
     done
 }
 
-while read -r word number time name address random <&3; do
+while read -r word number time name address random settings <&3; do
     case $word in
         wake)
             printf "$time" | set-clock
             echo "$random" >/dev/urandom
             reseed </dev/urandom || echo "cannot reseed the kernel's random numbers"
             # Started only now: started before, it would have read random numbers that the saved state contains.
-            incamera-ssh &
+            starters=
+            case $services in *ssh*) incamera-ssh & starters=$! ;; esac
             hostname "$name"
             ip link set eth0 address "$address"
             take_disks
             each_disk mount_or_format_disk
-            wait $!
+            case $services in *web*) incamera-web "$settings" & starters="$starters $!" ;; esac
+            wait $starters
             note_processes
+            case $services in *web*) : >/run/axis/noted ;; esac
             echo "$number awake" >&3
             ;;
         clock)

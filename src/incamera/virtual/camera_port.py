@@ -1,4 +1,4 @@
-"""The port of this computer at which the SSH server of a virtual camera is reached.
+"""A port of this computer at which a server of a virtual camera is reached.
 
 It belongs to the supervisor, which passes all data on to QEMU. So the port stays the same when the camera restarts,
 a connection can wake a paused camera, and the supervisor knows whether the camera has connections.
@@ -15,7 +15,7 @@ from contextlib import suppress
 _CHUNK = 1 << 17
 _MOST_CONNECTIONS = 200
 # QEMU lets no more connections than these wait until it accepts them. Linux loses others that come at the same time:
-# they are answered seconds later, or never.
+# they are answered seconds later, or never, where the camera's server would speak first.
 _MOST_UNANSWERED = 2
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -24,8 +24,8 @@ class _End:
     """One of the two sockets of a connection.
 
     `unsent`: what came from the other socket, and this one has yet to send. `is_read`: nothing more will come from it.
-    `is_shut`: nothing more will be sent. `is_connecting`: TCP has not connected it yet. `is_unanswered`: the SSH
-    server of the camera has not spoken on it yet.
+    `is_shut`: nothing more will be sent. `is_connecting`: TCP has not connected it yet. `is_unanswered`: the server of
+    the camera, which speaks first, has not spoken on it yet.
     """
 
     __slots__ = ("descriptor", "is_connecting", "is_read", "is_shut", "is_unanswered", "other", "socket", "unsent")
@@ -45,10 +45,14 @@ class _End:
         return not (self.is_read or self.is_connecting or self.other.is_connecting or self.other.unsent)
 
 
-class SshPort:
-    """A listening port of 127.0.0.1. While it is closed, connections wait. `last_use`: as `time.monotonic` counts."""
+class CameraPort:
+    """A listening port of 127.0.0.1. While it is closed, connections wait. `last_use`: as `time.monotonic` counts.
 
-    def __init__(self) -> None:
+    *speaks_first*: the camera's server does, as those for SSH do.
+    """
+
+    def __init__(self, *, speaks_first: bool = True) -> None:
+        self._speaks_first = speaks_first
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self._target: int | None = None
@@ -121,6 +125,7 @@ class SshPort:
         target.setblocking(False)
         target.connect_ex(("127.0.0.1", self._target or 0))
         one, two = _End(caller), _End(target, is_connecting=True)
+        two.is_unanswered = self._speaks_first
         one.other, two.other = two, one
         self._ends |= {one.descriptor: one, two.descriptor: two}
 

@@ -1,4 +1,4 @@
-"""The port through which the SSH server of a virtual camera is reached, in front of a server of this process."""
+"""The port through which a server of a virtual camera is reached, in front of a server of this process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
-from incamera.virtual.ssh_port import SshPort
+from incamera.virtual.camera_port import CameraPort
 
 
 @pytest.fixture
-def port() -> Iterator[SshPort]:
+def port() -> Iterator[CameraPort]:
     """A port that a thread serves, as the supervisor does."""
-    port, ended = SshPort(), threading.Event()
+    port, ended = CameraPort(), threading.Event()
 
     def serve() -> None:
         while not ended.is_set():
@@ -41,7 +41,7 @@ def server() -> Iterator[socket.socket]:
         yield server
 
 
-def call(port: SshPort) -> socket.socket:
+def call(port: CameraPort) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port.number), timeout=PATIENCE_SECONDS)
 
 
@@ -52,7 +52,7 @@ def read_all(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def test_data_passes_both_ways_until_both_sides_have_ended(port: SshPort, server: socket.socket) -> None:
+def test_data_passes_both_ways_until_both_sides_have_ended(port: CameraPort, server: socket.socket) -> None:
     port.open(server.getsockname()[1])
     sent = bytes(range(256)) * 40_000  # more than all buffers hold
 
@@ -72,7 +72,7 @@ def test_data_passes_both_ways_until_both_sides_have_ended(port: SshPort, server
     wait_until(lambda: not port.has_connections, "the connection is forgotten")
 
 
-def test_slow_reader_stops_the_sender(port: SshPort, server: socket.socket) -> None:
+def test_slow_reader_stops_the_sender(port: CameraPort, server: socket.socket) -> None:
     port.open(server.getsockname()[1])
     with call(port) as connection:
         remote, _ = server.accept()
@@ -83,7 +83,7 @@ def test_slow_reader_stops_the_sender(port: SshPort, server: socket.socket) -> N
             pytest.fail("a gigabyte was taken that nobody has read")
 
 
-def test_connection_waits_until_the_port_is_open(port: SshPort, server: socket.socket) -> None:
+def test_connection_waits_until_the_port_is_open(port: CameraPort, server: socket.socket) -> None:
     with call(port) as connection:
         connection.sendall(b"early")
         assert not port.has_connections
@@ -93,7 +93,7 @@ def test_connection_waits_until_the_port_is_open(port: SshPort, server: socket.s
             assert remote.recv(5) == b"early"
 
 
-def test_nothing_waits_for_a_camera_that_accepts_no_connection(port: SshPort) -> None:
+def test_nothing_waits_for_a_camera_that_accepts_no_connection(port: CameraPort) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as busy, socket.socket() as first:
         first.connect(busy.getsockname())
         port.open(busy.getsockname()[1])
@@ -102,7 +102,7 @@ def test_nothing_waits_for_a_camera_that_accepts_no_connection(port: SshPort) ->
             port.close()
 
 
-def test_closed_port_ends_its_connections(port: SshPort, server: socket.socket) -> None:
+def test_closed_port_ends_its_connections(port: CameraPort, server: socket.socket) -> None:
     port.open(server.getsockname()[1])
     with call(port) as connection:
         remote, _ = server.accept()
@@ -116,7 +116,7 @@ def test_closed_port_ends_its_connections(port: SshPort, server: socket.socket) 
     assert not port.has_connections
 
 
-def test_reset_by_the_server_is_a_reset_for_the_caller(port: SshPort, server: socket.socket) -> None:
+def test_reset_by_the_server_is_a_reset_for_the_caller(port: CameraPort, server: socket.socket) -> None:
     port.open(server.getsockname()[1])
     with call(port) as connection:
         remote, _ = server.accept()
@@ -127,14 +127,14 @@ def test_reset_by_the_server_is_a_reset_for_the_caller(port: SshPort, server: so
             connection.recv(1)
 
 
-def test_caller_is_hung_up_on_when_nothing_listens(port: SshPort, server: socket.socket) -> None:
+def test_caller_is_hung_up_on_when_nothing_listens(port: CameraPort, server: socket.socket) -> None:
     port.open(server.getsockname()[1])
     server.close()
     with call(port) as connection:
         assert connection.recv(1) == b""
 
 
-def test_connections_that_come_together_reach_a_server_with_a_short_queue(port: SshPort) -> None:
+def test_connections_that_come_together_reach_a_server_with_a_short_queue(port: CameraPort) -> None:
     with contextlib.ExitStack() as opened, socket.create_server(("127.0.0.1", 0), backlog=1) as server:
         server.settimeout(PATIENCE_SECONDS)
         callers = [opened.enter_context(call(port)) for _ in range(8)]
@@ -145,7 +145,7 @@ def test_connections_that_come_together_reach_a_server_with_a_short_queue(port: 
         assert [caller.recv(4) for caller in callers] == [b"SSH-"] * 8
 
 
-def test_unanswered_callers_that_hang_up_keep_nobody_waiting(port: SshPort, server: socket.socket) -> None:
+def test_unanswered_callers_that_hang_up_keep_nobody_waiting(port: CameraPort, server: socket.socket) -> None:
     with contextlib.ExitStack() as opened:
         port.open(server.getsockname()[1])
         for _ in range(3):
