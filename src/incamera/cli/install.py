@@ -63,7 +63,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> int:
     context = Context.open(console)
     folder = Path(arguments.project)
     source: Path | Project = arguments.file or load_project(folder)
-    device = choose_web_device(context, arguments.device, project=find_project(folder))
+    device = choose_web_device(context, arguments.device, project=find_project(folder), start=True)
     request = InstallRequest(
         allow_unsigned=arguments.allow_unsigned,
         set_back=arguments.set_back,

@@ -39,6 +39,11 @@ def add_parser(commands: Any) -> None:
         choices=("dropbear", "openssh"),
         help="the camera's SSH server (default: dropbear)",
     )
+    start.add_argument(
+        "--web",
+        action="store_true",
+        help="with a web server, as `incamera install` needs it; without root over SSH, a camera always has one",
+    )
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
     stop.add_argument("names", nargs="*", metavar="NAME", help="the camera (default: the only one that runs)")
     stop.add_argument("--all", action="store_true", help="stop all of them")
@@ -85,10 +90,12 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
         require_free_name(context, arguments.name, profile)
     server = SshServer(arguments.ssh_server) if arguments.ssh_server else None
     if arguments.new:
-        camera = start_virtual(context, profile, name=arguments.name, ssh_server=server or SshServer.dropbear)
+        camera = start_virtual(
+            context, profile, name=arguments.name, ssh_server=server or SshServer.dropbear, web=arguments.web
+        )
         already = False
     else:
-        camera, already = ensure_camera(context, profile, name=arguments.name, ssh_server=server)
+        camera, already = ensure_camera(context, profile, name=arguments.name, ssh_server=server, web=arguments.web)
     if arguments.json:
         how = {"already": already, "resumed": camera.resumed, "seconds": round(camera.seconds, 3)}
         console.emit({**_describe(camera), **how})
@@ -96,6 +103,10 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
         name = camera.name
         state = f"is running already ({camera.profile}, {_login(camera)})" if already else "is running"
         console.paragraph(f"{name} {state}; use it with --device {name}, stop it with `incamera virtual stop {name}`")
+        if camera.url:
+            console.paragraph(
+                f"its web server is {camera.url}; its account is root, with the password in {camera.password}"
+            )
         if already and not arguments.name:
             console.paragraph("start one more with `incamera virtual start --new`")
     return 0
@@ -167,7 +178,7 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     else:
         rows = [(c.name, c.profile, _state(c), _login(c), str(c.pid)) for c in cameras]
         if rows:
-            console.table(("NAME", "PROFILE", "STATE", "SSH", "PROCESS"), rows)
+            console.table(("NAME", "PROFILE", "STATE", "ADDRESS", "PROCESS"), rows)
     return 0
 
 
@@ -283,7 +294,8 @@ def _state(camera: VirtualCamera) -> str:
 
 
 def _login(camera: VirtualCamera) -> str:
-    return f"{camera.ssh_user}@{camera.ssh_host}:{camera.ssh_port}"
+    ssh = [f"{camera.ssh_user}@{camera.ssh_host}:{camera.ssh_port}"] if camera.ssh_user else []
+    return " ".join([*ssh, *([camera.url] if camera.url else [])])
 
 
 def _describe(camera: VirtualCamera) -> dict[str, Any]:
@@ -298,6 +310,16 @@ def _describe(camera: VirtualCamera) -> dict[str, Any]:
             "user": camera.ssh_user,
             "key": str(camera.key),
             "server": camera.ssh_server,
-        },
-        "http": None,
+        }
+        if camera.ssh_user
+        else None,
+        "http": {
+            "url": camera.url,
+            "http_url": f"http://127.0.0.1:{camera.http_port}" if camera.http_port else None,
+            "certificate": camera.certificate,
+            "user": "root",
+            "password_file": str(camera.password),
+        }
+        if camera.url
+        else None,
     }

@@ -8,6 +8,7 @@ from incamera.device.registry import load_routes, require_device, require_web_de
 from incamera.errors import UsageError
 from incamera.targets.profile import default_profile, load_profiles, require_profile
 from incamera.transport.device import Device, SshAddress
+from incamera.vapix.address import WebAddress, WebDevice
 from incamera.virtual.camera import find_camera, list_cameras
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from incamera.project.settings import Project
     from incamera.targets.profile import Profile
     from incamera.targets.target import Target
-    from incamera.vapix.address import WebDevice
     from incamera.virtual.camera import VirtualCamera
 
 _ADD_WEB = "add a camera with `incamera device add NAME https://HOST`"
@@ -68,11 +68,14 @@ def require_running(context: Context, name: str | None, *, project: Project | No
     )
 
 
-def choose_web_device(context: Context, name: str | None, *, project: Project | None = None) -> WebDevice:
-    """Return the camera called *name*, whose web server is meant.
+def choose_web_device(
+    context: Context, name: str | None, *, project: Project | None = None, start: bool = False
+) -> WebDevice:
+    """Return the camera called *name*, whose web server is meant: a running virtual camera, a profile, or the user's.
 
-    When *name* is None, the variable INCAMERA_DEVICE names it, else the project's setting. Raises UsageError when
-    neither does, for an unknown name, and for a virtual camera, none of which has a web server yet.
+    When *name* is None, the variable INCAMERA_DEVICE names it, else the project's setting. With *start*, a virtual
+    camera is started for a profile unless one runs. Raises UsageError when no camera is named, for an unknown name, and
+    for a virtual camera that has no web server or does not run.
     """
     origin = ""
     if not name and (name := context.environment.get("INCAMERA_DEVICE")):
@@ -85,14 +88,21 @@ def choose_web_device(context: Context, name: str | None, *, project: Project | 
             "this command needs to know which camera is meant",
             hint=f"choose one with --device: {', '.join(known)}" if known else _ADD_WEB,
         )
-    if find_virtual(context, name) or name in load_profiles():
-        raise UsageError(f"{name} is a virtual camera{origin}, and those have no web server yet", hint=_ADD_WEB)
+    if camera := find_virtual(context, name):
+        return virtual_web_device(camera, origin=origin)
+    if name in load_profiles():
+        return _web_device_of_profile(context, require_profile(name), start=start, origin=origin)
     return require_web_device(devices_folder(context), name, origin=origin)
 
 
 def is_web_alone(context: Context, name: str | None, *, project: Project | None = None) -> bool:
     """Return whether the device that `choose_device` would choose has the address of a web server, and none for SSH."""
-    routes = load_routes(devices_folder(context)).get(_meant(context, name, project) or "")
+    meant = _meant(context, name, project) or ""
+    if meant and (camera := find_virtual(context, meant)):
+        return not camera.ssh_user
+    if meant in load_profiles():
+        return not require_profile(meant).has_root_login
+    routes = load_routes(devices_folder(context)).get(meant)
     return routes is not None and routes.ssh is None
 
 
@@ -140,7 +150,9 @@ def find_virtual(context: Context, name: str) -> VirtualCamera | None:
 
 
 def ensure_virtual(context: Context, profile: Profile) -> Device:
-    """Return a running virtual camera of *profile*. One is started if none runs."""
+    """Return a running virtual camera of *profile*. One is started if none runs. Raises UsageError without SSH."""
+    if not profile.has_root_login:
+        raise _no_root_login(profile.name)
     from incamera.virtual.start import ensure_camera  # lazy: it imports what builds a camera's firmware
 
     camera, _ = ensure_camera(context, profile)
@@ -148,7 +160,9 @@ def ensure_virtual(context: Context, profile: Profile) -> Device:
 
 
 def virtual_device(camera: VirtualCamera) -> Device:
-    """Return a virtual camera as a device that can be connected to."""
+    """Return a virtual camera as a device that can be connected to over SSH. Raises UsageError where nobody can."""
+    if not camera.ssh_user:
+        raise _no_root_login(camera.name)
     address = SshAddress(
         host=camera.ssh_host,
         port=camera.ssh_port,
@@ -157,3 +171,41 @@ def virtual_device(camera: VirtualCamera) -> Device:
         host_key=camera.host_public_key,
     )
     return Device(name=camera.name, address=address)
+
+
+def _no_root_login(name: str) -> UsageError:
+    return UsageError(
+        f"{name} is a virtual camera of an AXIS OS that has no root over SSH, and this command needs that",
+        hint=f"`incamera install --device {name}` installs the app as a package",
+    )
+
+
+def virtual_web_device(camera: VirtualCamera, *, origin: str = "") -> WebDevice:
+    """Return a virtual camera as a device that is reached through its web server. Raises UsageError without one."""
+    if not camera.https_port:
+        raise UsageError(
+            f"the virtual camera {camera.name}{origin} runs without a web server",
+            hint=f"`incamera virtual stop {camera.name}`, then `incamera virtual start {camera.profile} --web`",
+        )
+    address = WebAddress(
+        host="127.0.0.1", port=camera.https_port, certificate=camera.certificate, password_file=str(camera.password)
+    )
+    return WebDevice(name=camera.name, address=address)
+
+
+def _web_device_of_profile(context: Context, profile: Profile, *, start: bool, origin: str) -> WebDevice:
+    running = [camera for camera in list_cameras(context.store) if camera.profile == profile.name]
+    if camera := next((one for one in running if one.https_port), None):
+        return virtual_web_device(camera)
+    if not start:
+        if running:
+            return virtual_web_device(running[0], origin=origin)
+        option = " --web" if profile.has_root_login else ""
+        raise UsageError(
+            f"the virtual camera {profile.name}{origin} is not running",
+            hint=f"`incamera virtual start {profile.name}{option}` starts it",
+        )
+    from incamera.virtual.start import ensure_camera  # lazy: it imports what builds a camera's firmware
+
+    camera, _ = ensure_camera(context, profile, web=True)
+    return virtual_web_device(camera)

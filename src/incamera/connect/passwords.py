@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera import proc
@@ -20,7 +21,7 @@ _LONGEST = 256
 
 
 class PasswordSource:
-    """The logins to try on *device*. With a password command, that one alone.
+    """The logins to try on *device*. With a password command, or the file of a virtual camera, that one alone.
 
     Otherwise the password in the keyring, if there is a keyring, and then what the user types, three times at most.
     """
@@ -36,6 +37,8 @@ class PasswordSource:
         address = self._device.address
         if address.password_command:
             return Login(address.user, run_password_command(self._context, self._device))
+        if address.password_file:
+            return Login(address.user, _read_password(address.password_file))
         if password := find_in_keyring(self._context, self._device):
             return Login(address.user, password)
         login = self.next()
@@ -50,7 +53,7 @@ class PasswordSource:
     def next(self) -> Login | None:
         """Return the login that the user types now; None when nobody can be asked, or too often was."""
         address = self._device.address
-        if address.password_command or self._questions == _MOST_QUESTIONS:
+        if address.password_command or address.password_file or self._questions == _MOST_QUESTIONS:
             return None
         self._questions += 1
         password = self._context.reporter.ask_secret(f"password of {address.user} on {self._device}:")
@@ -66,6 +69,16 @@ class PasswordSource:
         if self._context.reporter.confirm(f"keep the password of {self._device} in your keyring?"):
             save_in_keyring(self._context, self._device, self._asked)
         self._asked = None
+
+
+def _read_password(path: str) -> str:
+    try:
+        return check_password(Path(path).read_text("utf-8").rstrip("\n"), f"the password in {path}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigError(
+            f"cannot read the virtual camera's password in {path}: {reason}", hint="stop the camera, and start it again"
+        ) from None
 
 
 def check_password(password: str, what: str) -> str:

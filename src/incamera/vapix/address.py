@@ -22,7 +22,7 @@ class WebAddress:
     """Where a camera's web server answers, and the *user* who logs in.
 
     *certificate* is the SHA-256 of the certificate that it must show, in hexadecimal digits; "" for http, and before it
-    is known. *password_command* is a command that prints the password.
+    is known. *password_command* is a command that prints the password; *password_file* has that of a virtual camera.
     """
 
     route: ClassVar[str] = "web"
@@ -33,6 +33,7 @@ class WebAddress:
     user: str = DEFAULT_USER
     certificate: str = ""
     password_command: str = ""
+    password_file: str = ""
 
     @property
     def is_encrypted(self) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.axis_os.apache import APACHE_MODULES
+from incamera.axis_os.facts import load_generations
+from incamera.errors import UsageError
 from incamera.targets.packages import DebSet
 from incamera.virtual import cpio
 
@@ -31,7 +33,16 @@ NOT_NEEDED = (
 
 
 def web_packages(profile: Profile) -> DebSet:
-    """Return the packages of the web server and its back end for a virtual camera of *profile*."""
+    """Return the packages of the web server and its back end for a virtual camera of *profile*.
+
+    Raises UsageError for a profile whose AXIS OS is not among those whose answers are known.
+    """
+    number = profile.version.partition(".")[0]
+    if number not in (known := load_generations()):
+        raise UsageError(
+            f"virtual cameras as AXIS OS {number} have no web server",
+            hint=f"choose a profile of AXIS OS {', '.join(known)}",
+        )
     return DebSet(
         suite=profile.suite,
         architecture=profile.architecture.facts.debian,

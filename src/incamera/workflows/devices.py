@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from incamera.connect.choose import choose_device, devices_folder, find_virtual, virtual_device
+from incamera.connect.choose import choose_device, devices_folder, find_virtual, virtual_device, virtual_web_device
 from incamera.connect.connection import connected
 from incamera.connect.passwords import forget_in_keyring
 from incamera.deployment.plan import find_verdict
@@ -88,15 +88,19 @@ def remove_device(context: Context, name: str) -> None:
 
 def list_devices(context: Context) -> list[tuple[Device | WebDevice, bool]]:
     """Return the known devices, and whether each one is virtual. A camera with two addresses is there twice."""
+    cameras = list_cameras(context.store)
+    virtual: list[Device | WebDevice] = [
+        *(virtual_device(camera) for camera in cameras if camera.ssh_user),
+        *(virtual_web_device(camera) for camera in cameras if camera.https_port),
+    ]
+    virtual.sort(key=lambda device: device.name)
     folder = devices_folder(context)
     known: list[Device | WebDevice] = [
         *registry.load_devices(folder).values(),
         *registry.load_web_devices(folder).values(),
     ]
     known.sort(key=lambda device: device.name)
-    return [(device, False) for device in known] + [
-        (virtual_device(camera), True) for camera in list_cameras(context.store)
-    ]
+    return [(device, False) for device in known] + [(device, True) for device in virtual]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
