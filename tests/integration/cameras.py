@@ -1,7 +1,8 @@
 """Virtual cameras in tests: each is leased from a pool, and stopped as soon as it is returned.
 
 A test takes the fixture `camera`, which a module's or a package's tests share. It is one of DEFAULT_PROFILE, unless a
-mark on the test or its module names others: `@on(*PROFILES)`. `axis-os-11-armv7hf+openssh` has another SSH server.
+mark on the test or its module names others: `@on(*PROFILES)`, those with root over SSH. `axis-os-11-armv7hf+openssh`
+has another SSH server, `axis-os-11-armv7hf+web` a web server, too.
 Tests for `make test-all` alone are marked `matrix`;
 `@on("axis-os-11-armv7hf", matrix=["axis-os-11-aarch64"])` does so for one of the cameras.
 """
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from incamera.virtual.camera import VirtualCamera
 
 ARCHITECTURES = ("armv7hf", "aarch64")
-PROFILES = tuple(sorted(load_profiles()))
+PROFILES = tuple(sorted(name for name, profile in load_profiles().items() if profile.has_root_login))
 DEFAULT_PROFILE = "axis-os-11-armv7hf"
 OPENSSH_PROFILE = f"{DEFAULT_PROFILE}+openssh"
 SMALL_PROFILE = "axis-os-10-aarch64"
@@ -79,13 +80,15 @@ class CameraPool:
 
     def start(self, profile: str, name: str) -> VirtualCamera:
         """Start a camera that ends with this process at the latest."""
-        profile, _, server = profile.partition("+")
+        profile, *options = profile.split("+")
+        server = next((option for option in options if option in list(SshServer)), SshServer.dropbear)
         return start_virtual(
             self._context,
             replace(require_profile(profile), processors=_PROCESSORS),
             name=name,
             owner_pid=os.getpid(),
-            ssh_server=SshServer(server or "dropbear"),
+            ssh_server=SshServer(server),
+            web="web" in options,
         )
 
     def stop(self, name: str) -> None:
@@ -96,7 +99,7 @@ class CameraPool:
     def restart(self, camera: VirtualCamera) -> VirtualCamera:
         """Return a fresh camera of the same name and profile, on another port."""
         self.stop(camera.name)
-        return self.start(f"{camera.profile}+{camera.ssh_server}", camera.name)
+        return self.start(f"{camera.profile}+{camera.ssh_server}{'+web' if camera.url else ''}", camera.name)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,118 @@
+"""A package in a virtual camera with a web server: installed through it, run there, looked after and removed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.targets.profile import require_profile
+from incamera.virtual.camera import require_camera
+from tests.integration.cameras import on
+from tests.integration.project import write_project
+from tests.unit.vapix.packages import SIGNED
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from incamera.context import Context
+    from incamera.virtual.camera import VirtualCamera
+    from tests.integration.command import Run
+
+pytestmark = on(
+    "axis-os-12-armv7hf",
+    matrix=[
+        *("axis-os-11-armv7hf+web", "axis-os-11-aarch64+web", "axis-os-12-aarch64"),
+        *("axis-os-13-armv7hf", "axis-os-13-aarch64"),
+    ],
+)
+
+# Says what it is, and which of the web server's files it can read; then it goes on.
+APP = """
+import glob, grp, json, os, pwd, time
+
+def can_read(path):
+    try:
+        return bool(os.listdir(path) if os.path.isdir(path) else open(path).read())
+    except OSError:
+        return False
+
+secrets = ["/usr/libexec/axis", "/run/axis", "/run/axis/certificate.pem", "/usr/local/packages/.axis/state.json"]
+secrets += glob.glob("/proc/[0-9]*/environ")
+found = {
+    "user": pwd.getpwuid(os.getuid()).pw_name,
+    "group": grp.getgrgid(os.getgid()).gr_name,
+    "folder": os.getcwd(),
+    "readable": [path for path in secrets if can_read(path) and path != f"/proc/{os.getpid()}/environ"],
+    "slice": os.environ.get("G_SLICE"),
+}
+print("found", json.dumps(found), flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+@pytest.fixture
+def gate(camera: VirtualCamera, incamera: Run) -> Iterator[str]:
+    """The camera, added by its address as a real one is; *gate* is its name."""
+    name = f"gate-{os.getpid()}"
+    added = incamera(
+        *("device", "add", name, camera.url, "--accept-key", camera.certificate),
+        *("--password-command", f"cat {camera.password}"),
+    )
+    assert added.code == 0, added.err
+    yield name
+    assert incamera("device", "remove", name).code == 0
+
+
+@pytest.fixture
+def project(camera: VirtualCamera, tmp_path: Path) -> Path:
+    targets = f'targets = ["{require_profile(camera.profile).architecture}"]'
+    return write_project(tmp_path / "lookout", app=APP, name="lookout", settings=targets)
+
+
+def takes_signed_only(camera: VirtualCamera) -> bool:
+    return require_profile(camera.profile).track.startswith("13.")
+
+
+def read_log(incamera: Run, device: str) -> str:
+    done = incamera("logs", "--device", device, "--app", "lookout")
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
+    camera: VirtualCamera, context: Context, incamera: Run, gate: str, project: Path
+) -> None:
+    made = incamera("package", "--json", cwd=project)
+    assert made.code == 0, made.err
+    package = Path(json.loads(made.out)["packages"][0]["path"])
+    if takes_signed_only(camera):
+        refused = incamera("install", "--device", gate, "--allow-unsigned", package)
+        assert refused.code != 0
+        assert "not signed" in refused.err
+        package.write_bytes(package.read_bytes() + SIGNED)
+    installed = incamera("install", "--device", gate, "--allow-unsigned", "--start", "--json", package)
+    assert installed.code == 0, installed.err
+    (app,) = json.loads(incamera("status", "--device", camera.name, "--json").out)["apps"]
+    assert (app["name"], app["state"]) == ("lookout", "Running")
+    wait_until(lambda: "found" in read_log(incamera, gate), lambda: read_log(incamera, gate))
+    _, _, said = read_log(incamera, gate).partition(": found ")
+    assert json.loads(said.splitlines()[0]) == {
+        "user": "acap-lookout",
+        "group": "addon",
+        "folder": "/usr/local/packages/lookout/bundle/app",
+        "readable": [],
+        "slice": "always-malloc",
+    }
+    assert incamera("virtual", "restart", camera.name).code == 0
+    again = require_camera(context.store, camera.name)
+    assert (again.url, again.certificate) == (camera.url, camera.certificate)
+    wait_until(lambda: "found" in read_log(incamera, gate), "the app was started again")
+    removed = incamera("uninstall", "--device", gate, "--app", "lookout", "--yes")
+    assert removed.code == 0, removed.err
+    assert json.loads(incamera("status", "--device", gate, "--json").out)["apps"] == []
