@@ -46,6 +46,7 @@ def pack(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
         [member("device", type=tarfile.CHRTYPE)],
         [member("fifo", type=tarfile.FIFOTYPE)],
         [member("a"), member("a/b")],
+        [member("d/x"), member("d", type=tarfile.SYMTYPE, linkname="."), member("d/x")],
     ],
     ids=lambda members: members[-1][0].name,
 )
@@ -66,6 +67,16 @@ def test_modes_give_no_rights_and_the_last_of_two_members_counts(tmp_path: Path)
     assert (tmp_path / "app" / "a").read_bytes() == b"22"
     assert (tmp_path / "app" / "a").stat().st_mode & 0o7777 == 0o755
     assert (tmp_path / "app" / "b" / "c").stat().st_mode & 0o7777 == 0o400
+
+
+def test_file_takes_the_place_of_a_folder_and_a_folder_that_of_a_file(tmp_path: Path) -> None:
+    folder = {"type": tarfile.DIRTYPE, "mode": 0o755}
+    members = [member("a/b/c"), member("a/b", b"file"), member("a/d"), member("a/d", b"", **folder), member("a/d/e")]
+    unpack(pack(tmp_path / "own.eap", *members, member("a", b"", **folder)), tmp_path / "app", lambda _: None)
+    assert sorted(str(path.relative_to(tmp_path / "app")) for path in (tmp_path / "app").rglob("*")) == [
+        *("a", "a/b", "a/d", "a/d/e")
+    ]
+    assert (tmp_path / "app/a/b").read_bytes() == b"file"
 
 
 def test_each_member_is_given_to_its_owner(tmp_path: Path) -> None:
