@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["logs", "--since", "soon"], 2, '--since "soon" is not a time', "10m"),
         (["logs", "--list", "--follow"], 2, "--list and --follow cannot be used together", "leave out one"),
         (["logs", "--list", "--run", "2"], 2, "--list and --run cannot be used together", "leave out one"),
-        (["ps", "--device", "a b"], 2, 'there is no device "a b"', "axis-os-11-aarch64\n"),
+        (["ps", "--device", "a b"], 2, 'there is no device "a b"', "axis-os-13-aarch64\n"),
         (["ps", "--device", "lobby"], 2, 'there is no device "lobby"', "incamera device add lobby [USER@]HOST"),
         (["share", "add", "nas", "--folder=sub", "--address=a", "--password-file=no"], 2, "cannot read", "line"),
         (["share", "serve", "sub", "--address", "999.1.1.1"], 2, "cannot serve on 999.1.1.1", "ip address"),
