@@ -1,4 +1,4 @@
-"""Virtual cameras of each profile: `incamera virtual start`, what an idle camera costs, and the end of a pause.
+"""Virtual cameras with root over SSH, by profile: `incamera virtual start`, an idle camera, and the end of a pause.
 
 A start is timed from the start of the process until it has ended and an SSH banner has been read; with a saved state,
 beside the cold boot that made it. Idle is a camera that nobody has used since its start: the processor time and memory
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from incamera.context import Context
 from incamera.store import Store
-from incamera.targets.profile import require_profile
+from incamera.targets.profile import load_profiles, require_profile
 from incamera.virtual.camera import require_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from measure import INCAMERA, CannotMeasure, Failed, Figure, environment, main, medians, run, say, temporary_folder
@@ -36,7 +36,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
     figures = []
     with temporary_folder() as folder:
         env = environment(folder / "store")
-        known = [p["name"] for p in run([INCAMERA, "virtual", "profiles", "--json"], env=env).document["profiles"]]
+        known = [name for name, profile in load_profiles().items() if profile.has_root_login]
         for profile in arguments.profile or known:
             if profile not in known:
                 raise CannotMeasure(f"no profile is called {profile}; there are {', '.join(known)}")

@@ -4,7 +4,7 @@ A start is timed from the start of the process until systemready.cgi has answere
 baseline is the cold start that made it. An installation is timed from the start of `incamera install --start` until
 the app's first line is in the camera's log. The camera's log says how long the app took from its start to that line;
 the baseline is `python -c pass` with the same Python there. Memory is the sum of PSS of Apache, the back end and
-their starter.
+their starter. Idle is a camera that nobody has used since its start: the processor time of QEMU and the supervisor.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from incamera.store import Store
+from incamera.virtual.camera import require_camera
 from measure import INCAMERA, CannotMeasure, Failed, Figure, environment, main, medians, run, say, temporary_folder
+from virtual import processor_seconds
 
+_IDLE_SECONDS = 30
 _PROFILES = ("axis-os-12-armv7hf", "axis-os-12-aarch64", "axis-os-13-armv7hf", "axis-os-13-aarch64")
 # Root can log in there, so that one can look at the processes.
 _OPEN_PROFILE = "axis-os-11-armv7hf"
@@ -57,8 +61,23 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
                     baseline=f"{cold:.1f} s the first time",
                 )
             )
+        figures.append(measure_idle(env))
         figures += measure_apps(folder, env, arguments.rounds)
     return figures
+
+
+def measure_idle(env: Mapping[str, str]) -> Figure:
+    say(f"watch {_PROFILES[0]} idle for {_IDLE_SECONDS} s")
+    camera = start(_PROFILES[0], env, "--new")
+    try:
+        time.sleep(5)
+        running = require_camera(Store(Path(env["INCAMERA_STORE"])), camera["name"])
+        before = processor_seconds(running)
+        time.sleep(_IDLE_SECONDS)
+        idle = (processor_seconds(running) - before) / _IDLE_SECONDS * 100
+    finally:
+        run([INCAMERA, "virtual", "stop", camera["name"]], env=env)
+    return Figure(name=f"idle {_PROFILES[0]}", value=idle, unit="% of a core", goal=2)
 
 
 def measure_apps(folder: Path, env: Mapping[str, str], rounds: int) -> list[Figure]:

@@ -179,11 +179,14 @@ def _start_apache(facts: Facts) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _wait_until_listening(facts: Facts) -> None:
+def _wait_until_serving(facts: Facts) -> None:
+    """Wait until Apache answers at each port. Over https, it refuses such a request."""
     for port in map(int, facts.rules["schemes"]):
         while True:
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=60):
-                break
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+                connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                if connection.recv(1):
+                    break
             time.sleep(_PAUSE_SECONDS)
 
 
@@ -212,7 +215,7 @@ def main() -> None:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
     _write_files(camera)
     _start_apache(facts)
-    _wait_until_listening(facts)
+    _wait_until_serving(facts)
     _write("ready", "")
     _wait_until_noted()
     camera.boot()

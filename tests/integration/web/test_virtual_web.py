@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.targets.profile import require_profile
-from incamera.virtual.camera import require_camera
+from incamera.virtual.camera import require_camera, stop_camera
+from incamera.virtual.start import start_virtual
 from tests.integration.cameras import on
 from tests.integration.project import write_project
 from tests.unit.vapix.packages import SIGNED
@@ -70,9 +71,8 @@ def gate(camera: VirtualCamera, incamera: Run) -> Iterator[str]:
 
 
 @pytest.fixture
-def project(camera: VirtualCamera, tmp_path: Path) -> Path:
-    targets = f'targets = ["{require_profile(camera.profile).architecture}"]'
-    return write_project(tmp_path / "lookout", app=APP, name="lookout", settings=targets)
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path / "lookout", app=APP, name="lookout", settings='targets = ["armv7hf", "aarch64"]')
 
 
 def takes_signed_only(camera: VirtualCamera) -> bool:
@@ -88,7 +88,8 @@ def read_log(incamera: Run, device: str) -> str:
 def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
     camera: VirtualCamera, context: Context, incamera: Run, gate: str, project: Path
 ) -> None:
-    made = incamera("package", "--json", cwd=project)
+    architecture = require_profile(camera.profile).architecture
+    made = incamera("package", "--target", architecture, "--json", cwd=project)
     assert made.code == 0, made.err
     package = Path(json.loads(made.out)["packages"][0]["path"])
     if takes_signed_only(camera):
@@ -116,3 +117,25 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
     removed = incamera("uninstall", "--device", gate, "--app", "lookout", "--yes")
     assert removed.code == 0, removed.err
     assert json.loads(incamera("status", "--device", gate, "--json").out)["apps"] == []
+
+
+@pytest.mark.matrix
+def test_camera_whose_apps_are_gone_is_paused_and_woken_by_its_web_server(
+    context: Context, incamera: Run, project: Path
+) -> None:
+    """The web server starts processes anew when an app comes or goes: they are no use of the camera."""
+    profile = require_profile("axis-os-12-armv7hf")
+    camera = start_virtual(context, profile, name=f"idle-{os.getpid()}", owner_pid=os.getpid(), pause_after=0.5)
+
+    def now() -> VirtualCamera:
+        return require_camera(context.store, camera.name)
+
+    try:
+        installed = incamera("install", "--device", camera.name, "--allow-unsigned", "--start", cwd=project)
+        assert installed.code == 0, installed.err
+        wait_until(lambda: "process" in (now().used_by or ""), "the app counts as use")
+        assert incamera("uninstall", "--device", camera.name, "--app", "lookout", "--yes").code == 0
+        wait_until(lambda: now().paused, lambda: f"it is paused: {now().used_by}")
+        assert incamera("status", "--device", camera.name).code == 0
+    finally:
+        stop_camera(context.store, camera.name)

@@ -25,7 +25,8 @@ note_processes() {
     done
 }
 
-# Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke.
+# Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke. The web server starts
+# processes anew when an app is installed.
 find_use() {
     use=nothing
     while read -r _ folder filesystem _; do
@@ -38,7 +39,9 @@ find_use() {
             *" $program "*) ;;
             *)
                 process=${program%/exe}
-                if [ -e "$program" ] && read -r name <"$process/comm"; then use="process ${process#/proc/} ($name)"; fi
+                if [ -e "$program" ] && read -r name <"$process/comm" && [ "$name" != axis-httpd ]; then
+                    use="process ${process#/proc/} ($name)"
+                fi
                 ;;
         esac
     done

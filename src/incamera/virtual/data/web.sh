@@ -1,5 +1,5 @@
 #!/bin/sh
-# Gives the back end its settings, $1 in base64, and ends when the web server listens.
+# Gives the back end its settings, $1 in base64, and ends when the web server answers.
 umask 077
 echo "$1" | base64 -d >/run/axis/settings.new
 mv /run/axis/settings.new /run/axis/settings
