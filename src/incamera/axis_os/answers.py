@@ -13,6 +13,8 @@ from incamera.axis_os.device import answer_api_discovery, answer_device_info, an
 from incamera.axis_os.exchange import BAD_REQUEST, NOT_FOUND, Reply, Request
 from incamera.axis_os.multipart import BadUpload
 from incamera.axis_os.parameters import define_parameters, find_changes, list_parameters
+from incamera.axis_os.ssh import PATHS as SSH_PATHS
+from incamera.axis_os.ssh import answer_users
 
 if TYPE_CHECKING:
     from incamera.axis_os.camera import Camera
@@ -24,18 +26,28 @@ _CONTROL = ("start", "stop", "restart", "remove")
 class Route:
     """What answers at a path. *role*: who may ask, "" for everybody. *is_upload*: the body is not read beforehand.
 
-    *opens_setup*: a camera without accounts lets everybody ask.
+    *opens_setup*: a camera without accounts lets everybody ask. *has_items*: it also answers at PATH/NAME.
     """
 
     answer: Callable[[Camera, Request], Reply]
     role: str
     is_upload: bool = False
     opens_setup: bool = False
+    has_items: bool = False
+
+
+def find_route(path: str) -> Route | None:
+    """Return what answers at *path*: the route of that path, or one that has what lies below it."""
+    route = ROUTES.get(path)
+    if route is None:
+        above = ROUTES.get(path.rpartition("/")[0])
+        return above if above is not None and above.has_items else None
+    return route
 
 
 def answer(camera: Camera, request: Request) -> Reply:
     """Return what *camera* replies to *request*, whose user may ask it."""
-    route = ROUTES.get(request.path)
+    route = find_route(request.path)
     return NOT_FOUND if route is None else route.answer(camera, request)
 
 
@@ -141,6 +153,14 @@ def _system_log(camera: Camera, request: Request) -> Reply:
     return Reply.text(camera.log.show(request.fields.get("appname")))
 
 
+def _ssh_users(camera: Camera, request: Request) -> Reply:
+    if not camera.has_ssh_users:
+        return NOT_FOUND
+    with camera.changing() as kept:
+        kept.ssh_users, reply = answer_users(kept.ssh_users, request, camera.hash_password)
+    return reply
+
+
 ROUTES: Mapping[str, Route] = {
     "/axis-cgi/systemready.cgi": Route(_system_ready, ""),
     "/axis-cgi/basicdeviceinfo.cgi": Route(lambda camera, request: answer_device_info(camera.facts, request), "viewer"),
@@ -155,4 +175,5 @@ ROUTES: Mapping[str, Route] = {
     "/axis-cgi/applications/info.cgi": Route(_info, "admin"),
     "/axis-cgi/admin/systemlog.cgi": Route(_system_log, "admin"),
     "/axis-cgi/systemlog.cgi": Route(_system_log, "admin"),
+    **{path: Route(_ssh_users, "admin", has_items=True) for path in SSH_PATHS},
 }

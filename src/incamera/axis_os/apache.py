@@ -69,8 +69,11 @@ def render_configuration(facts: Facts, routes: Mapping[str, Route], *, program: 
         "SSLSessionCache none",
         f'DocumentRoot "{run}/web"',
         "<Directory />\n AllowOverride None\n Options None\n</Directory>",
-        f'ProxyPass "/axis-cgi/" "unix:{run}/back-end.sock|http://camera/axis-cgi/" disablereuse=on '
-        f"connectiontimeout=10 timeout={_BACK_END_SECONDS}",
+        *(
+            f'ProxyPass "/{top}/" "unix:{run}/back-end.sock|http://camera/{top}/" disablereuse=on '
+            f"connectiontimeout=10 timeout={_BACK_END_SECONDS}"
+            for top in ("axis-cgi", "config")
+        ),
     ]
     for port, scheme in facts.rules["schemes"].items():
         lines += [f"Listen {port}", f"<VirtualHost *:{port}>"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +29,7 @@ from incamera.axis_os.parameters import (
     render_parameters,
 )
 from incamera.axis_os.running import ADDON_GID, Runner, run_script
+from incamera.axis_os.ssh import ENABLED, SSH_GID
 from incamera.axis_os.store import Kept, load_kept, save_kept
 from incamera.axis_os.system_log import SystemLog
 from incamera.axis_os.unpacking import unpack
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 _SCRIPT_SECONDS = 60.0
 _MOST_BYTES = 200 << 20
 _MOST_TEXT = 1 << 20
+_SECRET = re.compile(r"[$A-Za-z0-9./]{20,200}")
 # The groups of AXIS OS that an app may be in; their numbers are ours.
 GROUPS = {
     "addon": ADDON_GID, "admin": 1001, "audiod": 1002, "gpu": 1003, "hidraw": 1004, "operator": 1005, "pipewire": 1006,
@@ -51,12 +55,16 @@ GROUPS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Places:
-    """Where a camera keeps what. *accounts*: the folder with `passwd` and `group`; None in a process without root."""
+    """Where a camera keeps what. *accounts*: the folder with `passwd` and `group`; None in a process without root.
+
+    *homes* has the folders of accounts for SSH.
+    """
 
     packages: Path
     kept: Path
     parameters: Path
     accounts: Path | None = None
+    homes: Path = Path("/usr/local/packages/.homes")
 
 
 class Camera:
@@ -103,6 +111,26 @@ class Camera:
                     runner.start()
 
     @property
+    def has_ssh_users(self) -> bool:
+        """Whether accounts for SSH can be made: up to AXIS OS 11, virtual cameras have root over SSH instead."""
+        return int(self.facts.generation) >= 12
+
+    @property
+    def lets_ssh_in(self) -> bool:
+        """Whether its SSH server is to run, once SSH accounts can be made."""
+        return self.has_ssh_users and self.kept.parameters.get(ENABLED) == "yes"
+
+    @staticmethod
+    def hash_password(password: str) -> str:
+        """Return the hash of *password* for /etc/shadow. Raises OSError."""
+        words = ["/bin/busybox", "mkpasswd", "-m", "sha512", "-P", "0"]
+        done = subprocess.run(words, input=f"{password}\n".encode(), capture_output=True, check=False, env={})
+        secret = done.stdout.decode("ascii", "replace").strip()
+        if not _SECRET.fullmatch(secret):
+            raise OSError(errno.EIO, "mkpasswd has made no hash")
+        return secret
+
+    @property
     def uptime(self) -> float:
         return time.monotonic() - self._began
 
@@ -110,8 +138,11 @@ class Camera:
     def changing(self) -> Iterator[Kept]:
         """Yield what is kept, to be changed; it is saved at the end of the block. Raises OSError."""
         with self._lock:
+            before = self.kept.ssh_users
             yield self.kept
             save_kept(self.places.kept, self.kept)
+            if self.kept.ssh_users != before:
+                self._write_users()
             self._on_change(self)
 
     # Switches
@@ -355,29 +386,60 @@ class Camera:
         return lambda descriptor: os.fchown(descriptor, uid, ADDON_GID)
 
     def _write_users(self) -> None:
-        """Write the users of apps and the groups of AXIS OS behind what the camera's own files have."""
+        """Write the users of apps and of SSH and the groups of AXIS OS behind what the camera's own files have."""
         folder = self.places.accounts
         if folder is None:
             return
         apps = self.kept.apps.values()
+        ssh_users = self.kept.ssh_users
         lines = {
             "passwd": [
-                f"{app.user}:x:{app.uid}:{ADDON_GID}::{self.places.packages / app.name}:/bin/false" for app in apps
+                *(f"{app.user}:x:{app.uid}:{ADDON_GID}::{self.places.packages / app.name}:/bin/false" for app in apps),
+                *(
+                    f"{name}:x:{user.uid}:{SSH_GID}:{_one_line(user.comment)}:{self.places.homes / name}:/bin/sh"
+                    for name, user in ssh_users.items()
+                ),
             ],
             "group": [
-                f"{name}:x:{number}:{','.join(app.user for app in apps if name in app.groups)}"
-                for name, number in GROUPS.items()
+                *(
+                    f"{name}:x:{number}:{','.join(app.user for app in apps if name in app.groups)}"
+                    for name, number in GROUPS.items()
+                ),
+                f"ssh:x:{SSH_GID}:",
             ],
         }
+        if self.has_ssh_users:
+            lines["shadow"] = [f"{name}:{user.secret}:::::::" for name, user in ssh_users.items()]
+            self._make_homes()
         for name, added in lines.items():
             path = folder / name
             if name not in self._base_accounts:
-                own = path.read_text("utf-8").splitlines()
-                mine = ("acap-", *(f"{group}:" for group in GROUPS))
+                own = path.read_text("utf-8").splitlines() if path.exists() else []
+                mine = ("acap-", *(f"{one}:" for one in (*GROUPS, "ssh", *ssh_users)))
                 self._base_accounts[name] = "".join(f"{line}\n" for line in own if not line.startswith(mine))
             temporary = path.with_name(f"{name}.new")
-            temporary.write_text(self._base_accounts[name] + "".join(f"{line}\n" for line in added), "utf-8")
+            temporary.unlink(missing_ok=True)
+            mode = 0o600 if name == "shadow" else 0o644
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
+                stream.write(self._base_accounts[name] + "".join(f"{line}\n" for line in added))
             temporary.replace(path)
+
+    def _make_homes(self) -> None:
+        """Make the homes of the accounts for SSH, and remove those of accounts that are gone."""
+        homes = self.places.homes
+        homes.mkdir(mode=0o755, exist_ok=True)
+        for name, user in self.kept.ssh_users.items():
+            home = homes / name
+            if not home.is_dir():
+                home.mkdir(mode=0o700)
+                os.chown(home, user.uid, SSH_GID)
+        for left in homes.iterdir():
+            if left.name not in self.kept.ssh_users:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _one_line(text: str) -> str:
+    return "".join(one for one in text if one.isprintable())
 
 
 def _boot_id() -> str:

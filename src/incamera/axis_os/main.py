@@ -21,7 +21,7 @@ from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
 from typing import Any, BinaryIO, cast
 
 from incamera.axis_os.accounts import Account, login_files
-from incamera.axis_os.answers import ROUTES, answer
+from incamera.axis_os.answers import ROUTES, answer, find_route
 from incamera.axis_os.apache import render_apps, render_configuration
 from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
@@ -37,11 +37,15 @@ PLACES = Places(
     accounts=Path("/etc"),
 )
 _WEB_GID = 33
+_SSH_PID = Path("/run/incamera-ssh.pid")
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PAUSE_SECONDS = 0.03
 _NOTED_SECONDS = 60.0
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
-_REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 413: "Request Entity Too Large"}
+_REASONS = {
+    200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Request Entity Too Large",
+}  # fmt: skip
 
 
 class BackEnd(ThreadingMixIn, UnixStreamServer):
@@ -85,7 +89,7 @@ class _Handler(StreamRequestHandler):
         return found
 
     def _answer(self, method: str, target: str, headers: dict[str, str], length: int) -> Reply:
-        route = ROUTES.get(target.partition("?")[0])
+        route = find_route(target.partition("?")[0])
         is_upload = route is not None and route.is_upload
         if not is_upload and length > MOST_BODY_BYTES:
             return Reply(b"Request Entity Too Large\n", "text/html", 413)
@@ -143,6 +147,23 @@ def _write_files(camera: Camera) -> None:
     for name, text in login_files(camera.kept.accounts, camera.facts.realm).items():
         _write(name, text, 0o640, _WEB_GID)
     _write_apps(camera)
+    _run_ssh(camera)
+
+
+def _run_ssh(camera: Camera) -> None:
+    """Start or stop the SSH server of a camera without root over SSH. Connections of one that stops go on."""
+    try:
+        process = int(_SSH_PID.read_text())
+        os.kill(process, 0)
+    except (OSError, ValueError):
+        process = 0
+    if camera.lets_ssh_in and not process:
+        _SSH_PID.unlink(missing_ok=True)
+        subprocess.run(["/usr/sbin/incamera-ssh"], env={"PATH": _PATH}, stdin=subprocess.DEVNULL, check=False)
+    elif not camera.lets_ssh_in and process and camera.has_ssh_users:
+        with suppress(OSError):
+            os.kill(process, signal.SIGTERM)
+        _SSH_PID.unlink(missing_ok=True)
 
 
 def _wait_for_settings() -> dict[str, Any]:
@@ -164,7 +185,7 @@ def _start_apache(facts: Facts) -> None:
         (RUN / "apache.pid").unlink()
     (RUN / "web").mkdir(exist_ok=True)
     _write("apache.conf", render_configuration(facts, ROUTES, program=PROGRAM, run=RUN))
-    environment = {"LD_LIBRARY_PATH": str(PROGRAM / "lib"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    environment = {"LD_LIBRARY_PATH": str(PROGRAM / "lib"), "PATH": _PATH}
     words = [str(PROGRAM / "bin/axis-httpd"), "-f", str(RUN / "apache.conf"), "-DFOREGROUND"]
     process = subprocess.Popen(words, env=environment, cwd="/", stdin=subprocess.DEVNULL)
 

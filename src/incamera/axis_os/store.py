@@ -1,4 +1,4 @@
-"""What a camera keeps over a restart: accounts, switches, own parameters that were changed, and the installed apps."""
+"""What a camera keeps over a restart: accounts, switches, own parameters that were changed, and installed apps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from incamera.axis_os.accounts import Account
 from incamera.axis_os.applications import Installed
+from incamera.axis_os.ssh import SshUser
 
 FIRST_UID = 2000
 
@@ -23,6 +24,7 @@ class Kept:
     parameters: dict[str, str] = field(default_factory=dict)
     apps: dict[str, Installed] = field(default_factory=dict)
     next_uid: int = FIRST_UID
+    ssh_users: dict[str, SshUser] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -31,6 +33,7 @@ class Kept:
             "parameters": self.parameters,
             "apps": {name: app.to_json() for name, app in self.apps.items()},
             "next_uid": self.next_uid,
+            "ssh_users": {name: user.to_json() for name, user in self.ssh_users.items()},
         }
 
     @classmethod
@@ -41,6 +44,7 @@ class Kept:
             parameters=dict(table["parameters"]),
             apps={name: Installed.from_json(one) for name, one in table["apps"].items()},
             next_uid=int(table["next_uid"]),
+            ssh_users={name: SshUser(**one) for name, one in table.get("ssh_users", {}).items()},
         )
 
 

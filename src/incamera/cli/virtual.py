@@ -307,12 +307,10 @@ def _describe(camera: VirtualCamera) -> dict[str, Any]:
         "ssh": {
             "host": camera.ssh_host,
             "port": camera.ssh_port,
-            "user": camera.ssh_user,
-            "key": str(camera.key),
+            "user": camera.ssh_user or None,
+            "key": str(camera.key) if camera.ssh_user else None,
             "server": camera.ssh_server,
-        }
-        if camera.ssh_user
-        else None,
+        },
         "http": {
             "url": camera.url,
             "http_url": f"http://127.0.0.1:{camera.http_port}" if camera.http_port else None,

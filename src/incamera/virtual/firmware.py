@@ -70,7 +70,7 @@ def build_firmware(
     shutil.copyfile(_only(kernel / "boot", "vmlinuz-*"), firmware.kernel)
     members = [
         *_programs(userland),
-        *(openssh_members(openssh, userland, profile, keys) if openssh else dropbear_members(userland, keys)),
+        *(openssh_members(openssh, userland, profile, keys) if openssh else dropbear_members(userland, profile, keys)),
         *_libraries(userland, profile),
         *_stand_ins(profile),
         *_modules(kernel),

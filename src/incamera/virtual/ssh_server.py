@@ -35,6 +35,19 @@ class SshServer(StrEnum):
     openssh = "openssh"
 
 
+# How each is started: root with a key alone, or accounts without root, with a password, too.
+_ROOT = {
+    SshServer.dropbear: "-s",
+    SshServer.openssh: "-o PermitRootLogin=prohibit-password -o PasswordAuthentication=no",
+}
+_USERS = {SshServer.dropbear: "-w", SshServer.openssh: "-o PermitRootLogin=no -o PasswordAuthentication=yes"}
+
+
+def _options(server: SshServer, profile: Profile) -> cpio.Member:
+    options = _ROOT if profile.has_root_login else _USERS
+    return cpio.file("etc/incamera-ssh-options", f"{options[server]}\n".encode())
+
+
 def openssh_packages(profile: Profile) -> DebSet:
     """Return the packages of OpenSSH's server for a virtual camera of *profile*."""
     return DebSet(
@@ -45,10 +58,11 @@ def openssh_packages(profile: Profile) -> DebSet:
     )
 
 
-def dropbear_members(userland: Path, keys: CameraKeys) -> Iterator[cpio.Member]:
+def dropbear_members(userland: Path, profile: Profile, keys: CameraKeys) -> Iterator[cpio.Member]:
     """Yield the files of dropbear, which is in the tree *userland*."""
     yield cpio.file("usr/sbin/dropbear", (userland / "usr/sbin/dropbear").read_bytes(), 0o755)
     yield cpio.file("etc/dropbear/ed25519", keys.host, 0o600)
+    yield _options(SshServer.dropbear, profile)
     yield cpio.file(STARTER, _data("dropbear.sh"), 0o755)
 
 
@@ -67,6 +81,7 @@ def openssh_members(tree: Path, userland: Path, profile: Profile, keys: CameraKe
             yield cpio.file(f"{_LIBRARIES}/{path.name}", path.read_bytes(), 0o755)
     yield cpio.file("etc/ssh/ssh_host_ed25519_key", keys.openssh_host, 0o600)
     yield cpio.file("etc/ssh/sshd_config", _data("sshd_config"))
+    yield _options(SshServer.openssh, profile)
     yield cpio.folder("var/empty")
     yield cpio.file(STARTER, _data("openssh.sh"), 0o755)
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncssh
 import pytest
 
+from incamera.connect.choose import choose_web_device
+from incamera.connect.web import web_connected
 from incamera.targets.profile import require_profile
-from incamera.virtual.camera import require_camera, stop_camera
+from incamera.vapix.params import set_params
+from incamera.virtual.camera import require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from tests.integration.cameras import on
 from tests.integration.project import write_project
 from tests.unit.vapix.packages import SIGNED
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,3 +144,43 @@ def test_camera_whose_apps_are_gone_is_paused_and_woken_by_its_web_server(
         assert incamera("status", "--device", camera.name).code == 0
     finally:
         stop_camera(context.store, camera.name)
+
+
+@on(matrix=["axis-os-12-armv7hf", "axis-os-13-aarch64"])
+def test_accounts_without_root_log_in_once_ssh_is_switched_on(camera: VirtualCamera, context: Context) -> None:
+    assert run_over_ssh(camera, "root", "pass", "id") is None
+    with web_connected(context, choose_web_device(context, camera.name)) as client:
+        set_params(client, {"Network.SSH.Enabled": "yes"})
+        account = {"username": "joe", "password": "pass word", "comment": ""}
+        client.ask_json("config/rest/ssh/v2/users", "add an account", {"data": account})
+    script = "id -un; pwd; cat /etc/shadow || echo closed"
+    assert run_over_ssh(camera, "joe", "pass word", script) == "joe\n/usr/local/packages/.homes/joe\nclosed\n"
+    assert run_over_ssh(camera, "joe", "wrong", "id") is None
+    assert run_over_ssh(camera, "root", "pass word", "id") is None
+    restart_camera(context.store, camera.name)
+    assert run_over_ssh(camera, "joe", "pass word", "id -u") == "1500\n"
+    with web_connected(context, choose_web_device(context, camera.name)) as client:
+        set_params(client, {"Network.SSH.Enabled": "no"})
+    assert run_over_ssh(camera, "joe", "pass word", "id") is None
+
+
+def run_over_ssh(camera: VirtualCamera, user: str, password: str, command: str) -> str | None:
+    """Return what *command* prints; None when *user* is not let in."""
+
+    async def session() -> str:
+        async with asyncssh.connect(
+            camera.ssh_host,
+            camera.ssh_port,
+            username=user,
+            password=password,
+            client_keys=None,
+            known_hosts=None,
+            config=None,
+            agent_path=None,
+        ) as connection:
+            return str((await connection.run(command)).stdout)
+
+    try:
+        return asyncio.run(asyncio.wait_for(session(), PATIENCE_SECONDS))
+    except (OSError, asyncssh.Error):
+        return None

@@ -48,7 +48,7 @@ def test_both_servers_have_the_same_host_key(tmp_path: Path, keys: CameraKeys) -
     userland = write(tmp_path / "userland", "usr/sbin/dropbear")
     key = asyncssh.import_private_key(keys.openssh_host)
     assert key.export_public_key("openssh").decode().split()[:2] == keys.host_public.split()[:2]
-    assert STARTER in [member.path for member in dropbear_members(userland, keys)]
+    assert STARTER in [member.path for member in dropbear_members(userland, PROFILE, keys)]
 
 
 def test_packages_of_openssh_are_of_the_cameras_suite_and_architecture() -> None:

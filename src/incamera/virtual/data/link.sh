@@ -25,8 +25,13 @@ note_processes() {
     done
 }
 
-# Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke. The web server starts
-# processes anew when an app is installed.
+# Whether a process called $1 is one of the camera's servers. The web server starts processes anew when an app is installed,
+# and SSH can be switched on later.
+is_server() {
+    case $1 in axis-httpd | dropbear | sshd) ;; *) false ;; esac
+}
+
+# Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke.
 find_use() {
     use=nothing
     while read -r _ folder filesystem _; do
@@ -39,7 +44,7 @@ find_use() {
             *" $program "*) ;;
             *)
                 process=${program%/exe}
-                if [ -e "$program" ] && read -r name <"$process/comm" && [ "$name" != axis-httpd ]; then
+                if [ -e "$program" ] && read -r name <"$process/comm" && ! is_server "$name"; then
                     use="process ${process#/proc/} ($name)"
                 fi
                 ;;
