@@ -14,6 +14,7 @@ import pytest
 from incamera.connect.choose import choose_web_device
 from incamera.connect.web import web_connected
 from incamera.targets.profile import require_profile
+from incamera.vapix.client import Call
 from incamera.vapix.params import set_params
 from incamera.virtual.camera import require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
@@ -37,15 +38,34 @@ pytestmark = on(
     ],
 )
 
-# Says what it is, and which of the web server's files it can read; then it goes on.
+# Says what it is, and which of the web server's files it can read. Then it answers at its proxy's port, and as FastCGI.
 APP = """
-import glob, grp, json, os, pwd, time
+import glob, grp, http.server, json, os, pwd, socket, struct, threading
 
 def can_read(path):
     try:
         return bool(os.listdir(path) if os.path.isdir(path) else open(path).read())
     except OSError:
         return False
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+def answer_fast_cgi(server):
+    while True:
+        caller, _ = server.accept()
+        kind = length = 1
+        while (kind, length) != (5, 0):
+            _, kind, number, length, padding = struct.unpack(">BBHHBx", caller.recv(8, socket.MSG_WAITALL))
+            if length + padding:
+                caller.recv(length + padding, socket.MSG_WAITALL)
+        text = b"Content-Type: text/plain\\r\\n\\r\\nfast"
+        caller.sendall(struct.pack(">BBHHBx", 1, 6, number, len(text), 0) + text)
+        caller.sendall(struct.pack(">BBHHBx8x", 1, 3, number, 8, 0))
+        caller.close()
 
 secrets = ["/usr/libexec/axis", "/run/axis", "/run/axis/certificate.pem", "/usr/local/packages/.axis/state.json"]
 secrets += glob.glob("/proc/[0-9]*/environ")
@@ -56,9 +76,19 @@ found = {
     "readable": [path for path in secrets if can_read(path) and path != f"/proc/{os.getpid()}/environ"],
     "slice": os.environ.get("G_SLICE"),
 }
+server = socket.create_server(os.environ["FCGI_SOCKET_NAME"], family=socket.AF_UNIX)
+os.chmod(os.environ["FCGI_SOCKET_NAME"], 0o666)
+threading.Thread(target=answer_fast_cgi, args=[server], daemon=True).start()
+proxied = http.server.HTTPServer(("127.0.0.1", 2001), Handler)
 print("found", json.dumps(found), flush=True)
-while True:
-    time.sleep(1)
+proxied.serve_forever()
+"""
+PACKAGE = """
+targets = ["armv7hf", "aarch64"]
+
+[tool.incamera.package]
+reverse-proxy = [{ api-path = "api", target = "http://localhost:2001", access = "viewer" }]
+http-config = [{ type = "fastCgi", name = "info.cgi", access = "admin" }]
 """
 
 
@@ -77,7 +107,7 @@ def gate(camera: VirtualCamera, incamera: Run) -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    return write_project(tmp_path / "lookout", app=APP, name="lookout", settings='targets = ["armv7hf", "aarch64"]')
+    return write_project(tmp_path / "lookout", app=APP, name="lookout", settings=PACKAGE)
 
 
 def takes_signed_only(camera: VirtualCamera) -> bool:
@@ -115,6 +145,10 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
         "readable": [],
         "slice": "always-malloc",
     }
+    with web_connected(context, choose_web_device(context, camera.name)) as client:
+        pages = {"api/x?y=z": b"/local/lookout/api/x?y=z", "info.cgi": b"fast"}
+        for page, answer in pages.items():
+            assert client.call(Call(path=f"local/lookout/{page}", what=f"get {page}")).body == answer
     assert incamera("virtual", "restart", camera.name).code == 0
     again = require_camera(context.store, camera.name)
     assert (again.url, again.certificate) == (camera.url, camera.certificate)
