@@ -108,10 +108,23 @@ def _members(accounts: Mapping[str, Account], role: str) -> list[str]:
     return [user for user, account in accounts.items() if role in account.roles]
 
 
-def login_files(accounts: Mapping[str, Account], realm: str) -> dict[str, str]:
-    """Return the files for Apache by their names: `passwords`, `digests` and `groups`."""
+def login_files(accounts: Mapping[str, Account], realm: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the files for Apache by their names: `passwords`, `digests`, `groups-http` and `groups-https`.
+
+    *parameters* say over which transport each role may come (System.BoaGroupPolicy).
+    """
+
+    def groups(transport: str) -> str:
+        allowed = [
+            role
+            for role in _ROLES
+            if parameters.get(f"root.System.BoaGroupPolicy.{role}", "both") in ("both", transport)
+        ]
+        return "".join(f"{role}: {' '.join(_members(accounts, role))}\n" for role in allowed)
+
     return {
         "passwords": "".join(f"{user}:{account.basic}\n" for user, account in accounts.items()),
         "digests": "".join(f"{user}:{realm}:{account.digest}\n" for user, account in accounts.items()),
-        "groups": "".join(f"{role}: {' '.join(_members(accounts, role))}\n" for role in _ROLES),
+        "groups-http": groups("http"),
+        "groups-https": groups("https"),
     }

@@ -25,6 +25,13 @@ _TYPES = {
     ".wasm": "application/wasm",
 }  # fmt: skip
 _ROLES = ("admin", "operator", "viewer")
+# How clients log in, by Network.HTTP.AuthenticationPolicy.
+_POLICIES = {
+    "basic": {"http": "Basic", "https": "Basic"},
+    "digest": {"http": "Digest", "https": "Digest"},
+    "basic_digest": {"http": "Digest", "https": "Digest"},
+    "recommended": {"http": "Digest", "https": "Basic"},
+}
 _PATH = re.compile(r"[A-Za-z0-9_.~$-][A-Za-z0-9_.~$/-]{0,200}")
 _TCP = re.compile(r"(?:http|ws)://(?:localhost|127\.0\.0\.1):(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9_.~$/-]{0,200})?")
 # Virtual processors have no instructions for AES: ChaCha20 takes half as long, and an upload is many megabytes.
@@ -36,7 +43,21 @@ _CIPHERS = (
 _BACK_END_SECONDS = 600
 
 
-def render_configuration(facts: Facts, routes: Mapping[str, Route], *, program: Path, run: Path) -> str:
+def find_schemes(facts: Facts, parameters: Mapping[str, str]) -> dict[int, str]:
+    """Return how clients log in at each port, "Digest" or "Basic", by the camera's *parameters*.
+
+    A camera has one way for each transport (documented).
+    """
+    policy = parameters.get("root.Network.HTTP.AuthenticationPolicy", "")
+    return {
+        int(port): scheme if policy not in _POLICIES else _POLICIES[policy][PORTS[int(port)]]
+        for port, scheme in facts.rules["schemes"].items()
+    }
+
+
+def render_configuration(
+    facts: Facts, parameters: Mapping[str, str], routes: Mapping[str, Route], *, program: Path, run: Path
+) -> str:
     """Return Apache's configuration. *program*: the folder with its modules, *run*: where it runs."""
     lines = [
         f'ServerRoot "{program}"',
@@ -75,12 +96,13 @@ def render_configuration(facts: Facts, routes: Mapping[str, Route], *, program: 
             for top in ("axis-cgi", "config")
         ),
     ]
-    for port, scheme in facts.rules["schemes"].items():
+    for port, scheme in find_schemes(facts, parameters).items():
         lines += [f"Listen {port}", f"<VirtualHost *:{port}>"]
-        if PORTS[int(port)] == "https":
+        if PORTS[port] == "https":
             lines += ["SSLEngine on", f'SSLCertificateFile "{run}/certificate.pem"']
             lines += ["SSLProtocol -all +TLSv1.2 +TLSv1.3", "SSLHonorCipherOrder on", *_CIPHERS]
-        lines += [*_logins(facts, scheme, run), *_roles(routes, run), f'Include "{run}/apps.conf"', "</VirtualHost>"]
+        lines += [*_logins(facts, scheme, PORTS[port], run), *_roles(routes, run)]
+        lines += [f'Include "{run}/apps.conf"', "</VirtualHost>"]
     return "\n".join(lines) + "\n"
 
 
@@ -120,14 +142,14 @@ def _access(path: str, role: str) -> list[str]:
     return [f'<Location "{path}">', known.get(role, "Require group admin"), "</Location>"]
 
 
-def _logins(facts: Facts, scheme: str, run: Path) -> list[str]:
+def _logins(facts: Facts, scheme: str, transport: str, run: Path) -> list[str]:
     return [
         '<Location "/">',
         f'AuthName "{facts.realm}"',
         f"AuthType {scheme}",
         f"Auth{scheme}Provider file",
         f'AuthUserFile "{run}/{"digests" if scheme == "Digest" else "passwords"}"',
-        f'AuthGroupFile "{run}/groups"',
+        f'AuthGroupFile "{run}/groups-{transport}"',
         "Require valid-user",
         "</Location>",
     ]

@@ -133,21 +133,26 @@ def _write(name: str, text: str, mode: int = 0o600, gid: int = 0) -> None:
     temporary.replace(RUN / name)
 
 
-def _write_apps(camera: Camera) -> None:
-    """Write what Apache is to know of the apps; when that has changed, it reads it without ending connections."""
-    text = render_apps([app for app, _ in camera.apps()], PLACES.packages, FCGI)
-    path = RUN / "apps.conf"
-    if not path.exists() or path.read_text("utf-8") != text:
-        _write("apps.conf", text)
+def _write_files(camera: Camera) -> None:
+    """Write what Apache is to know; when its configuration has changed, it reads it without ending connections."""
+    parameters = camera.parameters()
+    for name, text in login_files(camera.kept.accounts, camera.facts.realm, parameters).items():
+        _write(name, text, 0o640, _WEB_GID)
+    texts = {
+        "apps.conf": render_apps([app for app, _ in camera.apps()], PLACES.packages, FCGI),
+        "apache.conf": render_configuration(camera.facts, parameters, ROUTES, program=PROGRAM, run=RUN),
+    }
+    changed = [name for name, text in texts.items() if _differs(RUN / name, text)]
+    for name in changed:
+        _write(name, texts[name])
+    if changed:
         with suppress(OSError, ValueError):
             os.kill(int((RUN / "apache.pid").read_text()), signal.SIGUSR1)
-
-
-def _write_files(camera: Camera) -> None:
-    for name, text in login_files(camera.kept.accounts, camera.facts.realm).items():
-        _write(name, text, 0o640, _WEB_GID)
-    _write_apps(camera)
     _run_ssh(camera)
+
+
+def _differs(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text("utf-8") != text
 
 
 def _run_ssh(camera: Camera) -> None:
@@ -184,7 +189,6 @@ def _start_apache(facts: Facts) -> None:
         os.kill(int((RUN / "apache.pid").read_text()), signal.SIGKILL)
         (RUN / "apache.pid").unlink()
     (RUN / "web").mkdir(exist_ok=True)
-    _write("apache.conf", render_configuration(facts, ROUTES, program=PROGRAM, run=RUN))
     environment = {"LD_LIBRARY_PATH": str(PROGRAM / "lib"), "PATH": _PATH}
     words = [str(PROGRAM / "bin/axis-httpd"), "-f", str(RUN / "apache.conf"), "-DFOREGROUND"]
     process = subprocess.Popen(words, env=environment, cwd="/", stdin=subprocess.DEVNULL)

@@ -20,6 +20,12 @@ _READ_ONLY = ("root.Brand.", "root.Properties.")
 _LINE = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
 _PLAIN_LINE = re.compile(r"(?P<name>[^=\s]+)=(?P<value>.*)")
 _MASK = "******"
+_TRANSPORTS = ("both", "http", "https")
+# Those that the web server obeys, with what they may be.
+_CHOICES = {
+    "root.Network.HTTP.AuthenticationPolicy": ("basic", "digest", "basic_digest", "recommended"),
+    **{f"root.System.BoaGroupPolicy.{role}": _TRANSPORTS for role in ("admin", "operator", "viewer")},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ def find_changes(parameters: Mapping[str, str], fields: Mapping[str, str]) -> tu
             continue
         wanted = field if field.startswith(ROOT) else ROOT + field
         name = names.get(wanted.lower())
-        if name is None or name.startswith(_READ_ONLY):
+        if name is None or name.startswith(_READ_ONLY) or value not in _CHOICES.get(name, (value,)):
             return {}, f"# Error: Error setting '{field}' to '{_one_line(value)}'!\n"
         changes[name] = value
     return changes, "OK"

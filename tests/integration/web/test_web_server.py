@@ -3,190 +3,21 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-import shutil
 import socket
-import ssl
-import subprocess
-import tempfile
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.axis_os.accounts import login_files
-from incamera.axis_os.answers import ROUTES
-from incamera.axis_os.apache import render_apps, render_configuration
-from incamera.axis_os.applications import Installed, Page, Proxy
-from incamera.axis_os.main import listen
-from incamera.build.deb_trees import ensure_deb_tree
-from incamera.errors import DeviceRefused
-from incamera.http_auth import Login
-from incamera.targets.host import require_host
-from incamera.targets.packages import DebSet
-from incamera.vapix.address import WebDevice, parse_url
+from incamera.errors import DeviceError, DeviceRefused
 from incamera.vapix.applications import list_applications, read_switch, set_switch, upload
-from incamera.vapix.client import Client
 from incamera.vapix.device_info import read_apis, read_device_info, read_system_ready
 from incamera.vapix.params import read_params, set_params
-from incamera.virtual.web_server import NOT_NEEDED
-from incamera.virtual.web_settings import make_certificate
-from tests.unit.axis_os.test_axis_os_answers import make_camera
-from tests.unit.vapix.conftest import KnownLogins
 from tests.unit.vapix.packages import make_package
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from incamera.axis_os.camera import Camera
-    from incamera.context import Context
-
-
-@dataclass
-class Served:
-    """A camera behind Apache. *ports*: those of this computer, by the camera's own."""
-
-    camera: Camera
-    ports: dict[int, int]
-    certificate: str
-    clients: list[Client] = field(default_factory=list)
-
-    def client(self, port: int = 443, user: str = "root", password: str = "pass") -> Client:
-        scheme = "https" if port == 443 else "http"
-        address = replace(parse_url(f"{scheme}://127.0.0.1:{self.ports[port]}"), user=user)
-        if port == 443:
-            address = replace(address, certificate=self.certificate)
-        client = Client(WebDevice(name="gate", address=address), KnownLogins(Login(user, password)))
-        self.clients.append(client)
-        return client
-
-    def send(self, data: bytes, port: int = 80) -> bytes:
-        """Return all that comes back on a connection to which *data* is sent."""
-        with socket.create_connection(("127.0.0.1", self.ports[port]), timeout=60) as connection:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
-
-    def send_encrypted(self, data: bytes) -> bytes:
-        """Return all that comes back on an encrypted connection to which *data* is sent."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with (
-            socket.create_connection(("127.0.0.1", self.ports[443]), timeout=60) as plain,
-            context.wrap_socket(plain) as connection,
-        ):
-            assert hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest() == self.certificate
-            connection.sendall(data)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-class App(BaseHTTPRequestHandler):
-    """The server of an app, which says what it was asked for."""
-
-    def do_GET(self) -> None:
-        body = f"{self.path} {self.headers.get('X-Axis-User')}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def app_port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), App) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
-def pages(port: int) -> Installed:
-    return Installed(
-        name="pages",
-        title="pages",
-        vendor="me",
-        version="1.0.0",
-        uid=2000,
-        fast_cgi=True,
-        proxies=(
-            Proxy("api", f"http://localhost:{port}", "viewer"),
-            Proxy("/inner/", f"http://localhost:{port}/mcp", "admin"),
-            Proxy("open", f"http://localhost:{port}/", "anonymous"),
-            Proxy("down", f"http://localhost:{free_port()}", "viewer"),
-            Proxy('x" \nLoadModule y z', f"http://localhost:{port}", "anonymous"),
-            Proxy("else", "http://192.0.2.1:80", "anonymous"),
-            Proxy("else", 'http://localhost:80" \nListen 1', "anonymous"),
-        ),
-        pages=(Page("", "viewer"), Page("/down.cgi", "viewer"), Page('y"\nListen 1', "anonymous")),
-    )
-
-
-@pytest.fixture(scope="module", params=["11.11.192", "12.9.57"])
-def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> Iterator[Served]:
-    host = require_host()
-    roots, left_out = ("apache2-bin",), frozenset(NOT_NEEDED)
-    tree = ensure_deb_tree(
-        context, "web", DebSet(suite="trixie", architecture=host.debian, roots=roots, leave_out=left_out)
-    )
-    folder = Path(tempfile.mkdtemp(prefix="incamera-web-"))
-    folder.chmod(0o755)  # Apache's workers are another user when the tests run as root
-    try:
-        camera = make_camera(folder / "camera", request.param)
-        back_end = listen(folder / "back-end.sock")
-        back_end.camera = camera
-        (folder / "back-end.sock").chmod(0o666)
-        threading.Thread(target=back_end.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        digest, pem = make_certificate(camera.facts.host_name)
-        (folder / "certificate.pem").write_bytes(pem)
-        for name, text in login_files(camera.kept.accounts, camera.facts.realm).items():
-            (folder / name).write_text(text)
-        (folder / "web").mkdir()
-        ports = {port: free_port() for port in (443, 80)}
-        text = render_configuration(camera.facts, ROUTES, program=tree / "usr/lib/apache2", run=folder)
-        for port, own in ports.items():
-            text = text.replace(f"Listen {port}\n", f"Listen 127.0.0.1:{own}\n").replace(f"*:{port}>", f"*:{own}>")
-        (folder / "apache.conf").write_text(text)
-        (folder / "apps.conf").write_text(render_apps([pages(app_port)], folder / "camera" / "packages", folder))
-        html = folder / "camera" / "packages" / "pages" / "html"
-        html.mkdir(parents=True)
-        (html / "index.html").write_text("a page")
-        (html / "out").symlink_to("/etc")
-        loader = next(path for lib in ("lib64", "lib") if (path := tree / "usr" / lib / host.loader).exists())
-        libraries = f"{tree}/usr/lib/{host.gnu}:{tree}/usr/lib"
-        words = [loader, "--library-path", libraries, tree / "usr/sbin/apache2", "-f", folder / "apache.conf"]
-        with subprocess.Popen([*map(str, words), "-DFOREGROUND"]) as server:
-            try:
-                wait_until(lambda: _listens(ports[443]), lambda: (folder / "error.log").read_text())
-                yield Served(camera, ports, digest)
-            finally:
-                server.terminate()
-                server.wait(60)
-                back_end.shutdown()
-                back_end.server_close()
-    finally:
-        shutil.rmtree(folder)
-
-
-@pytest.fixture(autouse=True)
-def closing_clients(served: Served) -> Iterator[None]:
-    yield
-    while served.clients:
-        served.clients.pop().close()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    from .conftest import Served
 
 
 @pytest.mark.parametrize("port", [443, 80])
@@ -210,6 +41,44 @@ def test_client_works_over_both_transports(served: Served, port: int, tmp_path: 
 def test_wrong_password_and_wrong_role_are_refused(served: Served, port: int, user: str, password: str) -> None:
     with pytest.raises(DeviceRefused):
         list_applications(served.client(port, user, password))
+
+
+@pytest.mark.parametrize(
+    ("policy", "port", "is_let_in"), [("https", 80, False), ("https", 443, True), ("http", 443, False)]
+)
+def test_role_comes_over_the_transports_of_its_policy(served: Served, policy: str, port: int, is_let_in: bool) -> None:
+    served.set_parameters({"root.System.BoaGroupPolicy.admin": policy})
+    try:
+        if is_let_in:
+            list_applications(served.client(port))
+        else:
+            with pytest.raises(DeviceRefused):
+                list_applications(served.client(port))
+    finally:
+        served.set_parameters({"root.System.BoaGroupPolicy.admin": "both"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "ways"),
+    [
+        ("basic", {80: b"Basic", 443: b"Basic"}),
+        ("digest", {80: b"Digest", 443: b"Digest"}),
+        ("basic_digest", {80: b"Digest", 443: b"Digest"}),
+        ("recommended", {80: b"Digest", 443: b"Basic"}),
+    ],
+)
+def test_each_transport_has_the_login_of_the_policy(served: Served, policy: str, ways: dict[int, bytes]) -> None:
+    served.set_parameters({"root.Network.HTTP.AuthenticationPolicy": policy})
+    request = b"GET /axis-cgi/param.cgi HTTP/1.0\r\n\r\n"
+    answers = {80: served.send(request), 443: served.send_encrypted(request)}
+    for port, way in ways.items():
+        challenges = [line for line in answers[port].split(b"\r\n") if line.startswith(b"WWW-Authenticate: ")]
+        assert [line.split()[1] for line in challenges] == [way]
+
+
+def test_policy_that_does_not_exist_is_refused(served: Served) -> None:
+    with pytest.raises(DeviceError, match="cannot set"):
+        set_params(served.client(), {"Network.HTTP.AuthenticationPolicy": "none"})
 
 
 def test_viewer_reads_parameters_and_cannot_say_that_it_is_another(served: Served) -> None:

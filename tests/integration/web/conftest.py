@@ -1,0 +1,219 @@
+"""A camera behind Debian's Apache on this computer, with the camera's configuration and back end."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incamera.axis_os.accounts import login_files
+from incamera.axis_os.answers import ROUTES
+from incamera.axis_os.apache import render_apps, render_configuration
+from incamera.axis_os.applications import Installed, Page, Proxy
+from incamera.axis_os.main import listen
+from incamera.build.deb_trees import ensure_deb_tree
+from incamera.http_auth import Login
+from incamera.targets.host import require_host
+from incamera.targets.packages import DebSet
+from incamera.vapix.address import WebDevice, parse_url
+from incamera.vapix.client import Client
+from incamera.virtual.web_server import NOT_NEEDED
+from incamera.virtual.web_settings import make_certificate
+from tests.unit.axis_os.test_axis_os_answers import make_camera
+from tests.unit.vapix.conftest import KnownLogins
+from tests.unit.vapix.packages import make_package
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from incamera.axis_os.camera import Camera
+    from incamera.context import Context
+
+
+# What Apache writes into its log when it serves with a new configuration.
+_READY = "resuming normal operations"
+
+
+@dataclass
+class Served:
+    """A camera behind Apache. *ports*: those of this computer, by the camera's own.
+
+    *reload* writes what Apache is to know, and comes back when it knows it.
+    """
+
+    camera: Camera
+    ports: dict[int, int]
+    certificate: str
+    reload: Callable[[], None]
+    clients: list[Client] = field(default_factory=list)
+
+    def client(self, port: int = 443, user: str = "root", password: str = "pass") -> Client:
+        scheme = "https" if port == 443 else "http"
+        address = replace(parse_url(f"{scheme}://127.0.0.1:{self.ports[port]}"), user=user)
+        if port == 443:
+            address = replace(address, certificate=self.certificate)
+        client = Client(WebDevice(name="gate", address=address), KnownLogins(Login(user, password)))
+        self.clients.append(client)
+        return client
+
+    def set_parameters(self, parameters: Mapping[str, str]) -> None:
+        self.camera.set_parameters(parameters)
+        self.reload()
+
+    def install_package(self, folder: Path) -> None:
+        """Install the app `own_app`."""
+        with self.camera.changing() as kept:
+            kept.switches["AllowUnsigned"] = True
+        self.camera.install(make_package(folder / "own.eap"))
+        self.reload()
+
+    def send(self, data: bytes, port: int = 80) -> bytes:
+        """Return all that comes back on a connection to which *data* is sent."""
+        with socket.create_connection(("127.0.0.1", self.ports[port]), timeout=60) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def send_encrypted(self, data: bytes) -> bytes:
+        """Return all that comes back on an encrypted connection to which *data* is sent."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.ports[443]), timeout=60) as plain,
+            context.wrap_socket(plain) as connection,
+        ):
+            assert hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest() == self.certificate
+            connection.sendall(data)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class App(BaseHTTPRequestHandler):
+    """The server of an app, which says what it was asked for."""
+
+    def do_GET(self) -> None:
+        body = f"{self.path} {self.headers.get('X-Axis-User')}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def app_port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), App) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def pages(port: int) -> Installed:
+    return Installed(
+        name="pages",
+        title="pages",
+        vendor="me",
+        version="1.0.0",
+        uid=2000,
+        fast_cgi=True,
+        proxies=(
+            Proxy("api", f"http://localhost:{port}", "viewer"),
+            Proxy("/inner/", f"http://localhost:{port}/mcp", "admin"),
+            Proxy("open", f"http://localhost:{port}/", "anonymous"),
+            Proxy("down", f"http://localhost:{free_port()}", "viewer"),
+            Proxy('x" \nLoadModule y z', f"http://localhost:{port}", "anonymous"),
+            Proxy("else", "http://192.0.2.1:80", "anonymous"),
+            Proxy("else", 'http://localhost:80" \nListen 1', "anonymous"),
+        ),
+        pages=(Page("", "viewer"), Page("/down.cgi", "viewer"), Page('y"\nListen 1', "anonymous")),
+    )
+
+
+@pytest.fixture(scope="module", params=["11.11.192", "12.9.57"])
+def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> Iterator[Served]:
+    host = require_host()
+    roots, left_out = ("apache2-bin",), frozenset(NOT_NEEDED)
+    tree = ensure_deb_tree(
+        context, "web", DebSet(suite="trixie", architecture=host.debian, roots=roots, leave_out=left_out)
+    )
+    folder = Path(tempfile.mkdtemp(prefix="incamera-web-"))
+    folder.chmod(0o755)  # Apache's workers are another user when the tests run as root
+    try:
+        camera = make_camera(folder / "camera", request.param)
+        back_end = listen(folder / "back-end.sock")
+        back_end.camera = camera
+        (folder / "back-end.sock").chmod(0o666)
+        threading.Thread(target=back_end.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        digest, pem = make_certificate(camera.facts.host_name)
+        (folder / "certificate.pem").write_bytes(pem)
+        (folder / "web").mkdir()
+        ports = {port: free_port() for port in (443, 80)}
+
+        def write() -> None:
+            parameters, program = camera.parameters(), tree / "usr/lib/apache2"
+            text = render_configuration(camera.facts, parameters, ROUTES, program=program, run=folder)
+            for port, own in ports.items():
+                text = text.replace(f"Listen {port}\n", f"Listen 127.0.0.1:{own}\n").replace(f"*:{port}>", f"*:{own}>")
+            apps = [pages(app_port), *(app for app, _ in camera.apps())]
+            texts = login_files(camera.kept.accounts, camera.facts.realm, parameters)
+            texts |= {"apache.conf": text, "apps.conf": render_apps(apps, folder / "camera" / "packages", folder)}
+            for name, content in texts.items():
+                (folder / name).write_text(content)
+
+        write()
+        html = folder / "camera" / "packages" / "pages" / "html"
+        html.mkdir(parents=True)
+        (html / "index.html").write_text("a page")
+        (html / "out").symlink_to("/etc")
+        loader = next(path for lib in ("lib64", "lib") if (path := tree / "usr" / lib / host.loader).exists())
+        libraries = f"{tree}/usr/lib/{host.gnu}:{tree}/usr/lib"
+        words = [loader, "--library-path", libraries, tree / "usr/sbin/apache2", "-f", folder / "apache.conf"]
+        with subprocess.Popen([*map(str, words), "-DFOREGROUND"]) as server:
+            try:
+                log = folder / "error.log"
+                wait_until(lambda: _listens(ports[443]), log.read_text)
+
+                def reload() -> None:
+                    times = log.read_text().count(_READY)
+                    write()
+                    server.send_signal(signal.SIGUSR1)
+                    wait_until(lambda: log.read_text().count(_READY) > times, log.read_text)
+
+                yield Served(camera, ports, digest, reload)
+            finally:
+                server.terminate()
+                server.wait(60)
+                back_end.shutdown()
+                back_end.server_close()
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def closing_clients(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "served" in request.fixturenames:
+        served: Served = request.getfixturevalue("served")
+        while served.clients:
+            served.clients.pop().close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
