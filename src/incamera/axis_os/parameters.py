@@ -43,7 +43,7 @@ def parse_parameters(app: str, text: str) -> list[Parameter]:
     found = []
     for line in text.splitlines():
         if match := _LINE.match(line):
-            found.append(Parameter(app, match["name"], decode(match["value"]), match["type"] or "string"))
+            found.append(Parameter(app, match["name"], decode(match["value"]), decode(match["type"] or "string")))
         elif match := _PLAIN_LINE.fullmatch(line):
             found.append(Parameter(app, match["name"], decode(match["value"]), "string"))
     return found
