@@ -13,6 +13,7 @@ from incamera.axis_os.device import answer_api_discovery, answer_device_info, an
 from incamera.axis_os.exchange import BAD_REQUEST, NOT_FOUND, Reply, Request
 from incamera.axis_os.multipart import BadUpload
 from incamera.axis_os.parameters import define_parameters, find_changes, list_parameters
+from incamera.axis_os.pictures import image, video
 from incamera.axis_os.ssh import PATHS as SSH_PATHS
 from incamera.axis_os.ssh import answer_users
 
@@ -149,6 +150,18 @@ def _config(camera: Camera, request: Request) -> Reply:
     return Reply.xml(switch_reply(name, state))
 
 
+def _image(camera: Camera, request: Request) -> Reply:
+    return image(camera.pictures, request.fields, _resolution(camera))
+
+
+def _video(camera: Camera, request: Request) -> Reply:
+    return video(camera.pictures, request.fields, _resolution(camera))
+
+
+def _resolution(camera: Camera) -> str:
+    return camera.parameters().get("root.Image.I0.Appearance.Resolution", "")
+
+
 def _system_log(camera: Camera, request: Request) -> Reply:
     return Reply.text(camera.log.show(request.fields.get("appname")))
 
@@ -173,6 +186,8 @@ ROUTES: Mapping[str, Route] = {
     "/axis-cgi/applications/list.cgi": Route(_list, "admin"),
     "/axis-cgi/applications/config.cgi": Route(_config, "admin"),
     "/axis-cgi/applications/info.cgi": Route(_info, "admin"),
+    "/axis-cgi/jpg/image.cgi": Route(_image, "viewer"),
+    "/axis-cgi/mjpg/video.cgi": Route(_video, "viewer"),
     "/axis-cgi/admin/systemlog.cgi": Route(_system_log, "admin"),
     "/axis-cgi/systemlog.cgi": Route(_system_log, "admin"),
     **{path: Route(_ssh_users, "admin", has_items=True) for path in SSH_PATHS},

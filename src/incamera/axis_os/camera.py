@@ -28,6 +28,7 @@ from incamera.axis_os.parameters import (
     parse_parameters,
     render_parameters,
 )
+from incamera.axis_os.pictures import Pictures
 from incamera.axis_os.running import ADDON_GID, Runner, run_script
 from incamera.axis_os.ssh import ENABLED, SSH_GID
 from incamera.axis_os.store import Kept, load_kept, save_kept
@@ -77,11 +78,13 @@ class Camera:
         *,
         on_change: Callable[[Camera], None] = lambda _: None,
         runner: type[Runner] = Runner,
+        pictures: Pictures | None = None,
     ) -> None:
         self.facts = facts
         self.places = places
         self.log = SystemLog(facts.host_name)
         self.boot_id = _boot_id()
+        self.pictures = pictures or Pictures()
         self._on_change = on_change
         self._new_runner = runner
         self._began = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import parse_qsl, urlsplit
@@ -31,11 +31,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply to a request."""
+    """A reply to a request. *parts*: what is sent piece by piece instead of a body; it may have no end."""
 
     body: bytes
     content_type: str = "text/plain"
     status: int = 200
+    parts: Iterator[bytes] | None = None
 
     @classmethod
     def text(cls, text: str) -> Reply:

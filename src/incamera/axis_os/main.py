@@ -45,6 +45,7 @@ _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
 _REASONS = {
     200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Request Entity Too Large",
+    503: "Service Unavailable",
 }  # fmt: skip
 
 
@@ -110,11 +111,15 @@ class _Handler(StreamRequestHandler):
 
     def _reply(self, method: str, reply: Reply) -> None:
         words = _REASONS.get(reply.status, "Unknown")
+        length = "" if reply.parts else f"Content-Length: {len(reply.body)}\r\n"
         head = (
-            f"HTTP/1.1 {reply.status} {words}\r\nContent-Type: {reply.content_type}\r\n"
-            f"Content-Length: {len(reply.body)}\r\nCache-Control: no-cache\r\nConnection: close\r\n\r\n"
+            f"HTTP/1.1 {reply.status} {words}\r\nContent-Type: {reply.content_type}\r\n{length}"
+            "Cache-Control: no-cache\r\nConnection: close\r\n\r\n"
         )
-        self.wfile.write(head.encode("latin-1", "replace") + (b"" if method == "HEAD" else reply.body))
+        self.wfile.write(head.encode("latin-1", "replace"))
+        if method != "HEAD":
+            for part in reply.parts or (reply.body,):
+                self.wfile.write(part)
 
 
 def listen(path: Path) -> BackEnd:

@@ -25,8 +25,8 @@ FOLDER = "usr/libexec/axis"
 STARTER = "usr/sbin/incamera-web"
 BACK_END = "usr/sbin/incamera-back-end"
 NOT_NEEDED = (
-    "libaprutil1-dbd-sqlite3", "libaprutil1-ldap", "libbrotli1", "libcurl4t64", "libffi8", "libgdbm-compat4t64",
-    "libgdbm6t64", "libjansson4", "liblua5.4-0", "libldap2", "libncursesw6", "libnghttp2-14", "libperl5.40",
+    "libaprutil1-dbd-sqlite3", "libaprutil1-ldap", "libbrotli1", "libcurl4t64", "libgdbm-compat4t64", "libgdbm6t64",
+    "libjansson4", "liblua5.4-0", "libldap2", "libncursesw6", "libnghttp2-14", "libperl5.40",
     "libreadline8t64", "libsqlite3-0", "libxml2", "libdb5.3t64", "media-types", "netbase", "openssl-provider-legacy",
     "perl", "perl-modules-5.40", "readline-common", "tzdata",
 )  # fmt: skip
@@ -60,10 +60,11 @@ _BACK_END = (
 _SUFFIXES = (".py", ".toml", ".txt")
 # Of Python's library: what no back end needs. `_ssl` and `_hashlib` would load OpenSSL, which takes memory.
 _LEFT_OUT = (
-    "EXTERNALLY-MANAGED", "LICENSE.txt", "__phello__", "_pyrepl", "asyncio", "config-", "ctypes", "curses", "dbm",
+    "EXTERNALLY-MANAGED", "LICENSE.txt", "__phello__", "_pyrepl", "asyncio", "config-", "curses", "dbm",
     "ensurepip", "idlelib", "lib2to3", "lib-dynload/_asyncio.", "lib-dynload/_codecs_", "lib-dynload/_crypt.",
-    "lib-dynload/_ctypes", "lib-dynload/_curses", "lib-dynload/_dbm.", "lib-dynload/_decimal.", "lib-dynload/_gdbm.",
-    "lib-dynload/_hashlib.", "lib-dynload/_multibytecodec.", "lib-dynload/_multiprocessing.", "lib-dynload/_sqlite3.",
+    "lib-dynload/_ctypes_test", "lib-dynload/_curses", "lib-dynload/_dbm.", "lib-dynload/_decimal.",
+    "lib-dynload/_gdbm.", "lib-dynload/_hashlib.", "lib-dynload/_multibytecodec.", "lib-dynload/_multiprocessing.",
+    "lib-dynload/_sqlite3.",
     "lib-dynload/_ssl.", "lib-dynload/_test", "lib-dynload/_uuid.", "lib-dynload/audioop.", "lib-dynload/nis.",
     "lib-dynload/readline.", "lib-dynload/xx", "lib2to3", "multiprocessing", "pydoc_data", "pydoc.py", "site-packages",
     "sqlite3", "test", "tkinter", "turtle.py", "unittest", "venv", "wsgiref", "xmlrpc",
@@ -94,7 +95,9 @@ def web_members(tree: Path, userland: Path, profile: Profile) -> Iterator[cpio.M
     yield from _python(tree)
     libraries = f"usr/lib/{profile.architecture.facts.gnu}"
     ours = {path.name for path in (userland / libraries).glob("*.so*")}
-    needed = ("libapr-", "libaprutil-", "libbz2.", "libcrypt.", "libexpat.", "liblzma.", "libpcre2-8.", "libuuid.")
+    needed = (
+        "libapr-", "libaprutil-", "libbz2.", "libcrypt.", "libexpat.", "libffi.", "liblzma.", "libpcre2-8.", "libuuid.",
+    )  # fmt: skip
     found = [path for path in sorted((tree / libraries).glob("*.so*")) if path.name.startswith(needed)]
     linked = {path.readlink().name for path in found if path.is_symlink()}
     for path in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import platform
 import shutil
 import signal
 import socket
@@ -23,12 +24,14 @@ from incamera.axis_os.answers import ROUTES
 from incamera.axis_os.apache import render_apps, render_configuration
 from incamera.axis_os.applications import Installed, Page, Proxy
 from incamera.axis_os.main import listen
+from incamera.axis_os.pictures import Pictures
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.http_auth import Login
 from incamera.targets.host import require_host
 from incamera.targets.packages import DebSet
 from incamera.vapix.address import WebDevice, parse_url
 from incamera.vapix.client import Client
+from incamera.virtual import stand_ins
 from incamera.virtual.web_server import NOT_NEEDED
 from incamera.virtual.web_settings import make_certificate
 from tests.unit.axis_os.test_axis_os_answers import make_camera
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from incamera.context import Context
 
 
+VIDEO = max((Path(stand_ins.__file__).parent / "bin" / platform.machine()).iterdir()) / "libvdostream.so.1"
 # What Apache writes into its log when it serves with a new configuration.
 _READY = "resuming normal operations"
 
@@ -155,7 +159,7 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
     folder = Path(tempfile.mkdtemp(prefix="incamera-web-"))
     folder.chmod(0o755)  # Apache's workers are another user when the tests run as root
     try:
-        camera = make_camera(folder / "camera", request.param)
+        camera = make_camera(folder / "camera", request.param, Pictures(str(VIDEO)))
         back_end = listen(folder / "back-end.sock")
         back_end.camera = camera
         (folder / "back-end.sock").chmod(0o666)

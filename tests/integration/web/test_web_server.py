@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from incamera.errors import DeviceError, DeviceRefused
@@ -160,3 +162,39 @@ def test_slow_clients_do_not_keep_others_waiting(served: Served) -> None:
     finally:
         for one in idle:
             one.close()
+
+
+def test_picture_has_the_size_that_was_asked_for(served: Served) -> None:
+    for query, size in (("", (1280, 720)), ("?resolution=640x360", (640, 360))):
+        head, picture = ask_for_pictures(served, f"jpg/image.cgi{query}")
+        assert b"Content-Type: image/jpeg" in head
+        assert picture_size(picture) == size
+
+
+def test_stream_of_pictures_has_as_many_as_were_asked_for_and_they_differ(served: Served) -> None:
+    head, body = ask_for_pictures(served, "mjpg/video.cgi?nbrofframes=3&fps=20&resolution=640x360")
+    assert b"Content-Type: multipart/x-mixed-replace; boundary=myboundary" in head
+    pictures = []
+    for part in body.split(b"--myboundary")[1:-1]:
+        header, _, data = part.partition(b"\r\n\r\n")
+        length = int(header.partition(b"Content-Length: ")[2])
+        pictures.append(data[:length])
+        assert data[length:] == b"\r\n"
+    assert body.endswith(b"--myboundary--\r\n")
+    assert [picture_size(picture) for picture in pictures] == [(640, 360)] * 3
+    assert len(set(pictures)) == 3
+
+
+def ask_for_pictures(served: Served, target: str) -> tuple[bytes, bytes]:
+    """Return the head and the body of the answer to a viewer."""
+    login = base64.b64encode(b"guest:pass").decode()
+    request = f"GET /axis-cgi/{target} HTTP/1.0\r\nAuthorization: Basic {login}\r\n\r\n"
+    head, _, body = served.send_encrypted(request.encode()).partition(b"\r\n\r\n")
+    return head, body
+
+
+def picture_size(jpeg: bytes) -> tuple[int, int]:
+    """Return width and height, which FFmpeg finds when it decodes *jpeg*."""
+    with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as opened:
+        frame = next(opened.decode(video=0))
+        return frame.width, frame.height

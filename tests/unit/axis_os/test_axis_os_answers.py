@@ -17,15 +17,16 @@ from incamera.axis_os.answers import ROUTES, answer
 from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import Reply, parse_request
 from incamera.axis_os.facts import Facts
+from incamera.axis_os.pictures import Pictures
 from incamera.vapix.applications import parse_applications
 
 RECORDED = Path(__file__).parents[2] / "data" / "vapix"
 SERIAL = "0123456789AB"
 
 
-def make_camera(folder: Path, version: str = "12.9.57") -> Camera:
+def make_camera(folder: Path, version: str = "12.9.57", pictures: Pictures | None = None) -> Camera:
     places = Places(packages=folder / "packages", kept=folder / "kept" / "state.json", parameters=folder / "parameters")
-    camera = Camera(Facts(version=version, architecture="armv7hf", serial=SERIAL), places)
+    camera = Camera(Facts(version=version, architecture="armv7hf", serial=SERIAL), places, pictures=pictures)
     with camera.changing() as kept:
         kept.accounts = {"root": make_account("root", "pass", camera.facts.realm)}
         kept.accounts["guest"] = make_account("guest", "pass", camera.facts.realm, ["viewer"])
@@ -264,3 +265,18 @@ def test_log_shows_the_lines_of_one_app_without_control_characters(camera: Camer
 
 def test_reply_of_text_is_utf8() -> None:
     assert Reply.text("ä").body == "ä".encode()
+
+
+# Pictures
+
+
+def test_pictures_that_a_camera_cannot_take_are_refused(tmp_path: Path) -> None:
+    camera = make_camera(tmp_path, pictures=Pictures("libnone.so.1"))
+    for path, status in (
+        ("jpg/image.cgi", 503),
+        ("jpg/image.cgi?resolution=big", 400),
+        ("mjpg/video.cgi?fps=-1", 400),
+        ("mjpg/video.cgi", 503),
+    ):
+        reply = answer(camera, parse_request("GET", f"/axis-cgi/{path}", user="root"))
+        assert (reply.status, reply.parts) == (status, None), path
