@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command, add_project_option, add_script_option, load_named_project
@@ -49,12 +50,13 @@ def add_parser(commands: Any) -> None:
 def execute(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.connect.choose import is_web_alone  # lazy: start-up
     from incamera.context import Context
+    from incamera.project.loading import find_project
     from incamera.runlog.log import list_runs, read_lines, require_run
     from incamera.runlog.output import project_logs
 
     since = parse_since(arguments.since, time.time()) if arguments.since else 0.0
     context = Context.open(console)
-    if arguments.app or (arguments.device and is_web_alone(context, arguments.device)):
+    if arguments.app or is_web_alone(context, arguments.device, project=find_project(Path(arguments.project))):
         return _show_installed(arguments, context, console)
     folder = project_logs(context, load_named_project(arguments, context))
     if arguments.list:

@@ -167,12 +167,15 @@ def test_camera_with_a_web_server_alone_is_described_and_has_no_ssh(
 
 
 def test_logs_and_stop_mean_the_installed_app_where_there_is_no_ssh_or_an_app_is_named(
-    gate: FakeCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    gate: FakeCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "own-app"\nversion = "1"\n')
     gate.apps["own_app"] = App("own_app", state="Running")
     gate.log = ["2026-05-01T10:00:01.000+00:00 axis [ INFO    ] own_app[7]: hello"]
     assert "hello" in run(["logs", "--device", "gate"], capsys)
+    monkeypatch.setenv("INCAMERA_DEVICE", "gate")
+    assert "hello" in run(["logs"], capsys)
+    monkeypatch.delenv("INCAMERA_DEVICE")
     assert json.loads(run(["stop", "--device", "gate", "--json"], capsys)) == {
         "schema": 1,
         "device": "gate",
