@@ -102,6 +102,7 @@ class Camera:
     def boot(self) -> None:
         """Make the users of the installed apps, and start those that ran before and start by themselves."""
         for app in list(self.kept.apps.values()):
+            self._undo_upgrade(app)
             if not (self.places.packages / app.name).is_dir():  # the flash memory was formatted
                 del self.kept.apps[app.name]
         for left in self.places.packages.glob(".new-*"):
@@ -112,6 +113,19 @@ class Camera:
             if app.is_wanted and app.run_mode != "never":
                 with suppress(Refused):
                     runner.start()
+
+    def _undo_upgrade(self, app: Installed) -> None:
+        """Put back what an upgrade of *app* that a power cut has ended has moved away."""
+        folder = self.places.packages / app.name
+        fresh, old = self._upgrade_folders(app.name)
+        if not folder.is_dir() and old.is_dir():
+            old.rename(folder)
+        if folder.is_dir() and not (folder / "localdata").is_dir() and (fresh / "localdata").is_dir():
+            (fresh / "localdata").rename(folder / "localdata")
+
+    def _upgrade_folders(self, app: str) -> tuple[Path, Path]:
+        """Return the folders of a package that is being unpacked, and of the app that it will replace."""
+        return self.places.packages / f".new-{app}", self.places.packages / f".new-{app}-old"
 
     @property
     def has_ssh_users(self) -> bool:
@@ -278,7 +292,7 @@ class Camera:
             self._judge(package)
             before = self.kept.apps.get(package.name)
             uid = before.uid if before else self.kept.next_uid
-            fresh = self.places.packages / f".new-{package.name}"
+            fresh, _ = self._upgrade_folders(package.name)
             shutil.rmtree(fresh, ignore_errors=True)
             try:
                 unpack(path, fresh, self._owner(uid))
@@ -327,7 +341,7 @@ class Camera:
         if before:
             self._runners[app.name].stop()
         folder = self.places.packages / app.name
-        old = self.places.packages / f".new-{app.name}-old"
+        _, old = self._upgrade_folders(app.name)
         shutil.rmtree(old, ignore_errors=True)
         data = fresh / "localdata"
         if folder.is_dir():
@@ -340,6 +354,8 @@ class Camera:
             if self.places.accounts:
                 os.chown(data, uid, ADDON_GID)
         fresh.rename(folder)
+        # A power cut from now on leaves an app that is whole.
+        os.sync()
         with self.changing() as kept:
             kept.next_uid = max(kept.next_uid, uid + 1)
             kept.apps[app.name] = app

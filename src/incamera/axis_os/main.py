@@ -43,6 +43,8 @@ _PAUSE_SECONDS = 0.03
 _NOTED_SECONDS = 60.0
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
+_MOST_SKIPPED_BYTES = 1 << 30
+_CHUNK = 1 << 16
 _REASONS = {
     200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Request Entity Too Large",
     503: "Service Unavailable",
@@ -60,6 +62,25 @@ class BackEnd(ThreadingMixIn, UnixStreamServer):
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError):
             self.camera.log.write("httpd", f"{type(error).__name__}: {error}", level="ERR")
+
+
+class _Body:
+    """The *length* bytes of an upload's body in *stream*."""
+
+    def __init__(self, stream: BinaryIO, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def skip(self) -> None:
+        """Read what nobody has read: the web server takes no answer before it has sent all."""
+        most = _MOST_SKIPPED_BYTES
+        while most > 0 and self._left and (data := self.read(_CHUNK)):
+            most -= len(data)
 
 
 class _Handler(StreamRequestHandler):
@@ -105,9 +126,12 @@ class _Handler(StreamRequestHandler):
             )
         except ValueError:
             return BAD_REQUEST
-        if is_upload:
-            request = replace(request, stream=cast("BinaryIO", self.rfile), length=length)
-        return answer(self.server.camera, request)
+        if not is_upload:
+            return answer(self.server.camera, request)
+        upload = _Body(cast("BinaryIO", self.rfile), length)
+        reply = answer(self.server.camera, replace(request, stream=cast("BinaryIO", upload), length=length))
+        upload.skip()
+        return reply
 
     def _reply(self, method: str, reply: Reply) -> None:
         words = _REASONS.get(reply.status, "Unknown")

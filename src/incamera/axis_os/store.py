@@ -64,3 +64,9 @@ def save_kept(path: Path, kept: Kept) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
+    # Without this, a power cut may bring the file back as it was.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
+from incamera.axis_os.applications import Code
 from incamera.errors import DeviceError, DeviceRefused
+from incamera.vapix.application_errors import ApplicationError
 from incamera.vapix.applications import list_applications, read_switch, set_switch, upload
 from incamera.vapix.device_info import read_apis, read_device_info, read_system_ready
 from incamera.vapix.params import read_params, set_params
@@ -35,6 +37,16 @@ def test_client_works_over_both_transports(served: Served, port: int, tmp_path: 
     package = make_package(tmp_path / "own.eap")
     upload(client, package, package.stat().st_size, name="own.eap")
     assert [app.name for app in list_applications(client)] == ["own_app"]
+
+
+def test_upload_that_is_refused_before_it_is_read_gets_its_error_number(served: Served, tmp_path: Path) -> None:
+    set_switch(served.client(), "AllowUnsigned", True)
+    package = make_package(tmp_path / "own.eap")
+    with served.camera._uploading, package.open("ab") as stream:
+        stream.write(bytes(20 << 20))
+        with pytest.raises(ApplicationError) as caught:
+            upload(served.client(), package, package.stat().st_size, name="own.eap")
+    assert caught.value.code == Code.busy
 
 
 @pytest.mark.parametrize(

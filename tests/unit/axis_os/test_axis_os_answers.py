@@ -197,6 +197,25 @@ def test_package_is_installed_listed_and_removed(generation: str, tmp_path: Path
     assert list((tmp_path / "packages").iterdir()) == []
 
 
+@pytest.mark.parametrize("moved", ["localdata", "app", "nothing"])
+def test_upgrade_that_a_power_cut_ends_leaves_the_app_as_it_was(moved: str, camera: Camera, tmp_path: Path) -> None:
+    assert upload(camera, make_package(tmp_path / "own.eap", signed=True)) == "OK"
+    packages = tmp_path / "packages"
+    (packages / "own_app/localdata/kept").write_text("mine")
+    (packages / ".new-own_app").mkdir()
+    (packages / ".new-own_app/own_app").write_text("half")
+    if moved != "nothing":
+        (packages / "own_app/localdata").rename(packages / ".new-own_app/localdata")
+    if moved == "app":
+        (packages / "own_app").rename(packages / ".new-own_app-old")
+    again = Camera(camera.facts, camera.places)
+    again.boot()
+    assert [app.name for app, _ in again.apps()] == ["own_app"]
+    assert (packages / "own_app/localdata/kept").read_text() == "mine"
+    assert (packages / "own_app/own_app").read_bytes() == b"#!/bin/sh\n"
+    assert [path.name for path in packages.iterdir()] == ["own_app"]
+
+
 @pytest.mark.parametrize("recording", ["applications_list-12.11.77.xml", "applications_list-10.12.300.xml"])
 def test_list_has_the_attributes_of_captured_ones_in_their_order(recording: str, tmp_path: Path) -> None:
     """The older capture is of AXIS OS 10: of 11, none is known."""
