@@ -87,7 +87,7 @@ class _Handler(StreamRequestHandler):
     """Answers one request of the web server, which has checked its form, and closes the connection."""
 
     server: BackEnd
-    timeout = 120
+    timeout = 60
 
     def handle(self) -> None:
         words = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()

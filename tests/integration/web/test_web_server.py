@@ -49,6 +49,23 @@ def test_upload_that_is_refused_before_it_is_read_gets_its_error_number(served: 
     assert caught.value.code == Code.busy
 
 
+def test_upload_that_is_cut_off_makes_room_for_the_next(served: Served) -> None:
+    login = base64.b64encode(b"root:pass").decode()
+    head = (
+        "POST /axis-cgi/applications/upload.cgi HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n"
+        f"Content-Type: multipart/form-data; boundary=x\r\nAuthorization: Basic {login}\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="f"; filename="a.eap"\r\n\r\n'
+    )
+    with socket.create_connection(("127.0.0.1", served.ports[443]), timeout=60) as plain:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = context.wrap_socket(plain)
+        connection.sendall(head.encode() + bytes(4_000_000))
+        wait_until(served.camera._uploading.locked, "it is being read")
+        connection.close()
+    wait_until(lambda: not served.camera._uploading.locked(), "the camera takes another upload", 30)
+
+
 @pytest.mark.parametrize(
     ("port", "user", "password"), [(443, "root", "wrong"), (80, "root", "wrong"), (443, "guest", "pass")]
 )
