@@ -191,7 +191,8 @@ def add_web_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="use this camera, which was added with its https address (default: INCAMERA_DEVICE, else the project's)",
+        help="use this camera, which was added with its https address, or this virtual one (default: INCAMERA_DEVICE, "
+        "else the project's)",
     )
 
 

@@ -58,7 +58,7 @@ class Profile:
 
     *track* and *version* are of AXIS OS. Its user land is *packages* of Debian's *suite*, its *kernel* is a package of
     *kernel_suite*. *machine* and *cpu* are QEMU's names. *user* logs in over SSH, and has the folder *home*; it is ""
-    where nobody can. With *is_draft*, its virtual camera is not finished. *sources* says where each fact is from.
+    where nobody can at first. *sources* says where each fact is from.
     """
 
     name: str
@@ -77,7 +77,6 @@ class Profile:
     home: str
     places: tuple[Place, ...]
     sources: tuple[tuple[str, str], ...]
-    is_draft: bool = False
 
     @property
     def has_root_login(self) -> bool:
@@ -135,21 +134,14 @@ def _combine(
         home=user_land["home"],
         places=places,
         sources=tuple(sorted(sources.items())),
-        is_draft=bool(generation.get("draft")),
     )
 
 
 @cache
-def load_all_profiles() -> Mapping[str, Profile]:
-    """Return all profiles by name, drafts included."""
+def load_profiles() -> Mapping[str, Profile]:
+    """Return all profiles by name."""
     text = (Path(__file__).parent / "data" / "profiles.toml").read_text("utf-8")
     return parse_profiles(tomllib.loads(text))
-
-
-@cache
-def load_profiles() -> Mapping[str, Profile]:
-    """Return the profiles that users can choose, by name."""
-    return {name: profile for name, profile in load_all_profiles().items() if not profile.is_draft}
 
 
 def require_profile(name: str) -> Profile:

@@ -14,7 +14,7 @@ from incamera.connect.choose import choose_device, choose_web_device, is_web_alo
 from incamera.connect.passwords import PasswordSource
 from incamera.context import Context, SilentReporter
 from incamera.errors import ConfigError, UsageError
-from incamera.targets.profile import load_all_profiles, require_profile
+from incamera.targets.profile import require_profile
 from incamera.virtual.web_server import web_packages
 from incamera.workflows.devices import list_devices
 
@@ -85,4 +85,4 @@ def test_profile_that_does_not_run_is_not_started_for_a_question(context: Contex
 def test_profile_without_known_answers_has_no_web_server() -> None:
     with pytest.raises(UsageError, match="AXIS OS 10 have no web server"):
         web_packages(require_profile("axis-os-10-armv7hf"))
-    assert web_packages(load_all_profiles()["axis-os-12-aarch64"]).architecture == "arm64"
+    assert web_packages(require_profile("axis-os-12-aarch64")).architecture == "arm64"

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.axis_os.apache import APACHE_MODULES
-from incamera.targets.profile import load_all_profiles
+from incamera.targets.profile import require_profile
 from incamera.virtual.web_server import BACK_END, FOLDER, STARTER, back_end_files, web_members, web_packages
 from incamera.virtual.web_settings import NO_WEB, prepare_web
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROFILE = load_all_profiles()["axis-os-12-armv7hf"]
+PROFILE = require_profile("axis-os-12-armv7hf")
 LIBRARIES = f"usr/lib/{PROFILE.architecture.facts.gnu}"
 MAC = "00:40:8c:01:02:03"
 # Reads each of its data files.
