@@ -26,7 +26,7 @@ from ..container_images import TOP, image_of, layout_files, make_layer, write_fi
 from ..unit.acap_inference.conftest import built_module, inference
 from ..unit.acap_inference.networks import example
 from ..unit.acap_inference.reference import convert
-from ..unit.acap_video.scene import brightness, decode_h264, read_code
+from ..unit.acap_video.scene import brightness, decode_h264, read_code, square_left
 from ..unit.examples.conftest import acap_folder, locally
 from .cameras import DEFAULT_PROFILE, on
 
@@ -73,7 +73,8 @@ def test_same_on_the_desk_in_the_camera_and_through_c(
     done = incamera("run", "--device", camera.name, "--", "through_acap", "through_c", cwd=project)
     assert done.code == 0, done.err
     told = json.loads(done.out.splitlines()[-1])
-    desk = locally(project, "--", "through_acap")
+    # As in a camera: the scene does not begin with the first picture.
+    desk = locally(project, "--", "through_acap", INCAMERA_SCENE_BEGIN="0")
     assert desk.returncode == 0, desk.stderr
     told["on the desk"] = json.loads(desk.stdout.splitlines()[-1])["through_acap"]
     drawn = []
@@ -103,7 +104,7 @@ def scene(sequence: int, microseconds: int) -> tuple[Any, Any]:
     """Return brightness and colours of the known scene: only the square has a colour."""
     uv = np.full((HEIGHT // 2, WIDTH // 2, 2), 128, np.uint8)
     side, top = HEIGHT // 4 & ~1, HEIGHT // 2 & ~1
-    left = sequence * 4 % (WIDTH - side) & ~1
+    left = square_left(WIDTH, HEIGHT, microseconds)
     uv[top // 2 : (top + side) // 2, left // 2 : (left + side) // 2] = (90, 240)
     return brightness(WIDTH, HEIGHT, sequence, microseconds), uv
 

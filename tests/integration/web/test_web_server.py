@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import socket
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from incamera.vapix.applications import list_applications, read_switch, set_swit
 from incamera.vapix.device_info import read_apis, read_device_info, read_system_ready
 from incamera.vapix.params import read_params, set_params
 from tests.unit.vapix.packages import make_package
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from .conftest import Served
