@@ -158,7 +158,7 @@ def test_boxes_are_refused_after_a_fork() -> None:
 @pytest.mark.starts_processes
 def test_camera_without_the_library_says_what_has_it(built_module: Any) -> None:
     program = f"import acap; acap.__path__.append({str(built_module)!r}); acap.bbox.Boxes()"
-    environment = {"PYTHONPATH": str(PACKAGE / "src"), "PATH": os.environ["PATH"]}
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE / "src")}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert "LibraryMissing: the library for boxes libbbox.so.1 cannot be opened" in done.stderr
     assert "AXIS OS 11.11 and newer have it" in done.stderr

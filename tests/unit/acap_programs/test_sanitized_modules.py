@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.acap_video.conftest import NEWEST, ROOT
+from tests.unit.acap_video.conftest import ROOT
 
-from incamera.sdk.tables import load_libraries
 from incamera.virtual.stand_ins import build
 
 from .test_programs import NOT_WITH_SANITIZERS, SANITIZE, glib
@@ -19,12 +19,11 @@ pytestmark = [pytest.mark.matrix, pytest.mark.starts_processes]
 FOLDERS = ("events", "parameters", "storage", "license", "bbox", "overlay", "messages")
 
 
-def compile_stand_in(name: str, folder: Path) -> None:
-    """Write the newest library *name* with sanitizers into *folder*."""
-    work = folder.parent / f"sources-{name}"
-    soname = build.write_sources(name, NEWEST, work)
+def compile_stand_in(name: str, version: str, work: Path, folder: Path) -> None:
+    """Write the library *name* of *version* with sanitizers into *folder*."""
+    soname = build.write_sources(name, version, work)
     flags = [flag for flag in build.FLAGS if flag not in NOT_WITH_SANITIZERS]
-    words = [*flags, *SANITIZE, *build.defines(NEWEST), "-I", str(build.HERE / "glib"), "-I", "."]
+    words = [*flags, *SANITIZE, *build.defines(version), "-I", str(build.HERE / "glib"), "-I", "."]
     words += [f"-Wl,-soname,{soname}", "-Wl,--version-script=versions.map", "-o", str(folder / soname), "library.c"]
     libraries = [*glib(name), *(word for word in build.IMITATED[name].uses if word.startswith("-l"))]
     subprocess.run(["cc", *words, *libraries], cwd=work, check=True)
@@ -33,17 +32,17 @@ def compile_stand_in(name: str, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment in which tests use bindings and stand-ins with sanitizers."""
-    folder = tmp_path_factory.mktemp("sanitized") / NEWEST
-    folder.mkdir()
-    for name in load_libraries():
-        if name in build.IMITATED:
-            compile_stand_in(name, folder)
+    folder, work = tmp_path_factory.mktemp("sanitized"), tmp_path_factory.mktemp("sources")
+    for name in build.IMITATED:
+        for version in build.versions(name, platform.machine()):
+            (folder / version).mkdir(exist_ok=True)
+            compile_stand_in(name, version, work / name / version, folder / version)
     runtimes = [
         subprocess.run(["cc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libubsan.so")
     ]
     return os.environ | {
-        "ACAP_TEST_STAND_INS": str(folder.parent),
+        "ACAP_TEST_STAND_INS": str(folder),
         "ACAP_TEST_CFLAGS": " ".join(["-Wall", *SANITIZE]),
         "LDFLAGS": "-fsanitize=address,undefined",
         "LD_PRELOAD": " ".join(runtimes),
@@ -57,3 +56,4 @@ def test_sanitizers_find_no_fault(sanitized: dict[str, str], folder: str) -> Non
     words = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"tests/unit/acap_{folder}"]
     done = subprocess.run(words, cwd=ROOT, env=sanitized, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    assert "needs GLib" not in done.stdout, "the libraries could not be loaded"
