@@ -149,6 +149,13 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
         pages = {"api/x?y=z": b"/local/lookout/api/x?y=z", "info.cgi": b"fast"}
         for page, answer in pages.items():
             assert client.call(Call(path=f"local/lookout/{page}", what=f"get {page}")).body == answer
+    assert (camera.http_port == 0) is takes_signed_only(camera)
+    if camera.http_port:
+        plain, url = f"{gate}-plain", f"http://127.0.0.1:{camera.http_port}"
+        added = incamera("device", "add", plain, url, "--password-command", f"cat {camera.password}")
+        assert added.code == 0, added.err
+        assert json.loads(incamera("status", "--device", plain, "--json").out)["apps"] == [app]
+        assert incamera("device", "remove", plain).code == 0
     assert incamera("virtual", "restart", camera.name).code == 0
     again = require_camera(context.store, camera.name)
     assert (again.url, again.certificate) == (camera.url, camera.certificate)
