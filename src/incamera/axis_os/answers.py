@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from incamera.axis_os.accounts import change_accounts, describe_user, list_groups, page
 from incamera.axis_os.applications import Code, Refused, error_reply, list_apps, list_sdks, result, switch_reply
 from incamera.axis_os.device import answer_api_discovery, answer_device_info, answer_system_ready, system_ready
+from incamera.axis_os.discovery import answer_discover
 from incamera.axis_os.exchange import BAD_REQUEST, NOT_FOUND, Reply, Request
 from incamera.axis_os.multipart import BadUpload
 from incamera.axis_os.parameters import define_parameters, find_changes, list_parameters
@@ -174,6 +175,17 @@ def _ssh_users(camera: Camera, request: Request) -> Reply:
     return reply
 
 
+def _restart(camera: Camera, request: Request) -> Reply:
+    camera.restart()
+    return Reply(page("The camera restarts.").encode(), "text/html")
+
+
+def _factory_default(camera: Camera, request: Request) -> Reply:
+    camera.set_back()
+    camera.restart()
+    return Reply(page("The camera restarts with its factory default settings.").encode(), "text/html")
+
+
 ROUTES: Mapping[str, Route] = {
     "/axis-cgi/systemready.cgi": Route(_system_ready, ""),
     "/axis-cgi/basicdeviceinfo.cgi": Route(lambda camera, request: answer_device_info(camera.facts, request), "viewer"),
@@ -186,6 +198,10 @@ ROUTES: Mapping[str, Route] = {
     "/axis-cgi/applications/list.cgi": Route(_list, "admin"),
     "/axis-cgi/applications/config.cgi": Route(_config, "admin"),
     "/axis-cgi/applications/info.cgi": Route(_info, "admin"),
+    "/axis-cgi/restart.cgi": Route(_restart, "admin"),
+    "/axis-cgi/factorydefault.cgi": Route(_factory_default, "admin"),
+    "/axis-cgi/hardfactorydefault.cgi": Route(_factory_default, "admin"),
+    "/config/discover": Route(lambda camera, request: answer_discover(camera.facts), "admin"),
     "/axis-cgi/jpg/image.cgi": Route(_image, "viewer"),
     "/axis-cgi/mjpg/video.cgi": Route(_video, "viewer"),
     "/axis-cgi/admin/systemlog.cgi": Route(_system_log, "admin"),

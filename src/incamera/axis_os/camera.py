@@ -69,7 +69,10 @@ class Places:
 
 
 class Camera:
-    """A camera. Threads may call it. *on_change* is called when what it keeps has changed. *runner* runs an app."""
+    """A camera. Threads may call it. *on_change* is called when what it keeps has changed. *runner* runs an app.
+
+    *restart* restarts the camera, a moment after it was called.
+    """
 
     def __init__(
         self,
@@ -79,12 +82,14 @@ class Camera:
         on_change: Callable[[Camera], None] = lambda _: None,
         runner: type[Runner] = Runner,
         pictures: Pictures | None = None,
+        restart: Callable[[], None] = lambda: None,
     ) -> None:
         self.facts = facts
         self.places = places
         self.log = SystemLog(facts.host_name)
         self.boot_id = _boot_id()
         self.pictures = pictures or Pictures()
+        self.restart = restart
         self._on_change = on_change
         self._new_runner = runner
         self._began = time.monotonic()
@@ -161,6 +166,16 @@ class Camera:
             if self.kept.ssh_users != before:
                 self._write_users()
             self._on_change(self)
+
+    def set_back(self) -> None:
+        """Remove all apps with their data, and forget accounts, switches and parameters: the factory default."""
+        with self._lock:
+            for app in list(self.kept.apps.values()):
+                self._remove(app, self._runners[app.name])
+            with self.changing() as kept:
+                kept.accounts, kept.switches, kept.parameters, kept.ssh_users = {}, {}, {}, {}
+                kept.was_set_back = True
+            self._write_users()
 
     # Switches
 

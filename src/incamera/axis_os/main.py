@@ -41,6 +41,7 @@ _SSH_PID = Path("/run/incamera-ssh.pid")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _PAUSE_SECONDS = 0.03
 _NOTED_SECONDS = 60.0
+_RESTART_SECONDS = 0.5
 _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
 _MOST_SKIPPED_BYTES = 1 << 30
@@ -251,6 +252,13 @@ def _wait_until_noted() -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
+def _restart() -> None:
+    """Restart the camera when the answer to the request for it has been sent."""
+    timer = threading.Timer(_RESTART_SECONDS, lambda: subprocess.run(["/bin/busybox", "reboot"], check=False))
+    timer.daemon = True
+    timer.start()
+
+
 def main() -> None:
     RUN.mkdir(exist_ok=True)
     os.chown(RUN, 0, _WEB_GID)
@@ -263,8 +271,8 @@ def main() -> None:
     settings = _wait_for_settings()
     facts = Facts(version=static["version"], architecture=static["architecture"], serial=settings["serial"])
     _write("certificate.pem", settings["certificate"])
-    camera = server.camera = Camera(facts, PLACES, on_change=_write_files)
-    if not camera.kept.accounts and settings["accounts"]:
+    camera = server.camera = Camera(facts, PLACES, on_change=_write_files, restart=_restart)
+    if not camera.kept.accounts and not camera.kept.was_set_back and settings["accounts"]:
         with camera.changing() as kept:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
     _write_files(camera)

@@ -11,7 +11,8 @@ from typing import Any
 
 from incamera.axis_os.exchange import Reply, Request
 
-PATHS = ("/config/rest/ssh/v1/users", "/config/rest/ssh/v2/users")
+# `v1beta` is where discovery says that the first version is, and `v1` where clients have been recorded to ask.
+PATHS = tuple(f"/config/rest/ssh/{version}/users" for version in ("v1", "v1beta", "v2"))
 ENABLED = "root.Network.SSH.Enabled"
 SSH_GID = 1010
 # Below the users of apps.

@@ -17,7 +17,10 @@ FIRST_UID = 2000
 
 @dataclass
 class Kept:
-    """The values that are kept. *next_uid*: no later app gets the user of an earlier one."""
+    """The values that are kept. *next_uid*: no later app gets the user of an earlier one.
+
+    *was_set_back*: by a factory default, after which a camera has no account until somebody makes the first.
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
     switches: dict[str, bool] = field(default_factory=dict)
@@ -25,6 +28,7 @@ class Kept:
     apps: dict[str, Installed] = field(default_factory=dict)
     next_uid: int = FIRST_UID
     ssh_users: dict[str, SshUser] = field(default_factory=dict)
+    was_set_back: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -34,6 +38,7 @@ class Kept:
             "apps": {name: app.to_json() for name, app in self.apps.items()},
             "next_uid": self.next_uid,
             "ssh_users": {name: user.to_json() for name, user in self.ssh_users.items()},
+            "was_set_back": self.was_set_back,
         }
 
     @classmethod
@@ -45,6 +50,7 @@ class Kept:
             apps={name: Installed.from_json(one) for name, one in table["apps"].items()},
             next_uid=int(table["next_uid"]),
             ssh_users={name: SshUser(**one) for name, one in table.get("ssh_users", {}).items()},
+            was_set_back=table.get("was_set_back") is True,
         )
 
 

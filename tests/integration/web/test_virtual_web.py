@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ import pytest
 
 from incamera.connect.choose import choose_web_device
 from incamera.connect.web import web_connected
+from incamera.errors import DeviceError
 from incamera.targets.profile import require_profile
 from incamera.vapix.client import Call
+from incamera.vapix.device_info import SystemReady, read_system_ready
 from incamera.vapix.params import set_params
 from incamera.virtual.camera import require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
@@ -163,6 +166,35 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
     removed = incamera("uninstall", "--device", gate, "--app", "lookout", "--yes")
     assert removed.code == 0, removed.err
     assert json.loads(incamera("status", "--device", gate, "--json").out)["apps"] == []
+
+
+@pytest.mark.matrix
+def test_restart_and_factory_default_over_the_web(context: Context, incamera: Run, project: Path) -> None:
+    profile = require_profile("axis-os-12-armv7hf")
+    camera = start_virtual(context, profile, name=f"reset-{os.getpid()}", owner_pid=os.getpid())
+
+    def state() -> SystemReady | None:
+        with suppress(DeviceError), web_connected(context, choose_web_device(context, camera.name)) as client:
+            return read_system_ready(client)
+        return None
+
+    def call(name: str) -> None:
+        with web_connected(context, choose_web_device(context, camera.name)) as client:
+            client.call(Call(path=f"axis-cgi/{name}", what=f"ask {name}"))
+
+    try:
+        installed = incamera("install", "--device", camera.name, "--allow-unsigned", "--start", cwd=project)
+        assert installed.code == 0, installed.err
+        before = state()
+        assert before is not None
+        call("restart.cgi")
+        wait_until(lambda: (now := state()) is not None and now.boot_id != before.boot_id, "it has restarted")
+        (app,) = json.loads(incamera("status", "--device", camera.name, "--json").out)["apps"]
+        assert (app["name"], app["state"]) == ("lookout", "Running")
+        call("factorydefault.cgi")
+        wait_until(lambda: (now := state()) is not None and now.needs_setup, "it waits for its first account")
+    finally:
+        stop_camera(context.store, camera.name)
 
 
 @pytest.mark.matrix

@@ -18,6 +18,7 @@ from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import Reply, parse_request
 from incamera.axis_os.facts import Facts
 from incamera.axis_os.pictures import Pictures
+from incamera.axis_os.store import load_kept
 from incamera.vapix.applications import parse_applications
 
 RECORDED = Path(__file__).parents[2] / "data" / "vapix"
@@ -299,3 +300,36 @@ def test_pictures_that_a_camera_cannot_take_are_refused(tmp_path: Path) -> None:
     ):
         reply = answer(camera, parse_request("GET", f"/axis-cgi/{path}", user="root"))
         assert (reply.status, reply.parts) == (status, None), path
+
+
+# Restart and factory default
+
+
+def test_factory_default_leaves_no_account_no_app_and_no_setting(camera: Camera, tmp_path: Path) -> None:
+    restarts: list[bool] = []
+    camera.restart = lambda: restarts.append(True)
+    assert 'value="true"' in ask(camera, "applications/config.cgi?action=set&name=AllowUnsigned&value=true")
+    ask(camera, "param.cgi?action=update&root.Image.I0.Name=door")
+    camera.install(make_package(tmp_path / "own.eap"))
+    assert "restarts" in ask(camera, "restart.cgi")
+    assert "factory default" in ask(camera, "factorydefault.cgi")
+    assert len(restarts) == 2
+    assert ask_json(camera, "systemready", {"apiVersion": "1", "method": "systemready"})["data"]["needsetup"] == "yes"
+    assert "own_app" not in ask(camera, "applications/list.cgi")
+    assert "View Area 1" in ask(camera, "param.cgi?action=list&group=root.Image.I0.Name")
+    assert 'value="false"' in ask(camera, "applications/config.cgi?action=get&name=AllowUnsigned")
+    assert not (camera.places.packages / "own_app").exists()
+    assert load_kept(camera.places.kept).was_set_back, "after the restart it asks for its first account"
+
+
+def test_discovery_of_device_configuration_has_the_recorded_form(tmp_path: Path) -> None:
+    for version, known in (("12.9.57", ["v1", "v2"]), ("11.11.192", [])):
+        reply = answer(make_camera(tmp_path / version, version), parse_request("GET", "/config/discover", user="root"))
+        document = json.loads(reply.body)
+        recorded_form = json.loads((RECORDED / "device_configuration_discover-D4200-VE@12.9.57.json").read_bytes())
+        assert {name: list(versions) for name, versions in document["apis"].items()} == (
+            {"ssh": known} if known else {}
+        )
+        for name, versions in document["apis"].items():
+            assert versions == recorded_form["apis"][name]
+        assert {**document, "apis": {}} == {**recorded_form, "apis": {}}
