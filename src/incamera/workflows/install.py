@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -175,8 +175,28 @@ def _turn_off(context: Context, client: Client) -> None:
 
 
 def _send(context: Context, client: Client, path: Path, name: str, package: Summary) -> None:
+    show: Callable[[int], None]
+    left = package.size
     with context.reporter.step("install") as step:
-        with step.phase("sending", "sent", package.size) as advance:
+        with ExitStack() as phases:
+
+            def begin_sending() -> None:
+                nonlocal show
+                phases.close()
+                show = phases.enter_context(step.phase("sending", "sent", package.size))
+
+            def advance(count: int) -> None:
+                nonlocal left
+                if left == 0:  # all of it is sent again
+                    begin_sending()
+                else:
+                    show(count)
+                left -= count
+                if left == 0:  # now the camera unpacks it, and runs its script
+                    phases.close()
+                    phases.enter_context(step.phase("installing in the camera", "installed"))
+
+            begin_sending()
             try:
                 upload(client, path, package.size, name=name, advance=advance)
             except ApplicationError as error:

@@ -10,6 +10,7 @@ import re
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +61,7 @@ class FakeCamera:
     params: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     upload_result: str | None = None
+    upload_seconds: float = 0
     control_result: str | None = None
     pages: dict[str, Callable[[Handler], None]] = field(default_factory=dict)
     reads_forms: bool = True
@@ -149,6 +151,7 @@ class FakeCamera:
         assert end
         assert after == b"\r\n"
         self.uploads.append(data)
+        time.sleep(self.upload_seconds)
         if self.upload_result is not None:
             return handler.reply(200, self.upload_result.encode(), content_type="text/plain")
         return self.ask_rules(handler, query, body)

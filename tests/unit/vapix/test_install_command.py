@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -93,6 +94,14 @@ def test_unsigned_package_needs_the_switch_which_is_turned_back_on_wish(
     assert gate.allow_unsigned is False
     assert json.loads(run(install, capsys))["unsigned_turned_on"] is True
     assert gate.allow_unsigned is True
+
+
+def test_installation_that_takes_long_in_the_camera_is_told_apart_from_the_sending(
+    gate: FakeCamera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate.upload_seconds = 1.2
+    main(["install", str(make_package(tmp_path / "own.eap")), "--device", "gate"])
+    assert re.search(r"install +.* installed in \d+\.\d s\n", capsys.readouterr().err)
 
 
 def test_refused_upload_is_explained_with_the_log_and_the_switch_set_back(
