@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "faults.h"
+
 unsigned service_generation = 1;
 static unsigned sessions, jobs_done, refused_connections, refused_power;
 
@@ -40,11 +42,24 @@ static void add_device(larodConnection *conn, const char *name, size_t length)
     conn->device_count++;
 }
 
+/* A new number of the fault inference-restart is a restart of the service. */
+static void meet_restart(void)
+{
+    static unsigned long long restarts;
+    if (fault_restarted("inference-restart", &restarts))
+        __atomic_add_fetch(&service_generation, 1, __ATOMIC_RELAXED);
+}
+
 bool larodConnect(larodConnection **conn, larodError **error)
 {
     if (!conn)
         return fail(error, EINVAL, "there is no place for the connection");
     *conn = NULL;
+    meet_restart();
+    if (faults_exist() && fault_is_set("inference-down", NULL))
+        return fail(error, LAROD_ERROR_CONNECTION, "the larod service does not answer");
+    if (faults_exist() && fault_is_set("device-busy", NULL))
+        return fail(error, LAROD_ERROR_CREATE_SESSION, "the larod service has no more sessions");
     if (jobs_done && take_one("INCAMERA_LAROD_DOWN_FOR", &refused_connections))
         return fail(error, LAROD_ERROR_CONNECTION, "the larod service does not answer");
     larodConnection *made = calloc(1, sizeof *made);
@@ -95,6 +110,9 @@ bool is_connected(const larodConnection *conn, larodError **error)
 {
     if (!conn)
         return fail(error, EINVAL, "there is no connection");
+    meet_restart();
+    if (faults_exist() && fault_is_set("inference-down", NULL))
+        __atomic_add_fetch(&service_generation, 1, __ATOMIC_RELAXED);
     if (conn->generation != service_generation)
         return fail(error, LAROD_ERROR_CONNECTION, "the connection to the larod service is lost");
     return true;
@@ -102,7 +120,8 @@ bool is_connected(const larodConnection *conn, larodError **error)
 
 bool has_power(larodError **error)
 {
-    if (take_one("INCAMERA_LAROD_NO_POWER", &refused_power))
+    bool fault = faults_exist() && fault_is_set("no-power", NULL);
+    if (fault || take_one("INCAMERA_LAROD_NO_POWER", &refused_power))
         return fail(error, LAROD_ERROR_POWER_NOT_AVAILABLE, "power is not available now");
     return true;
 }

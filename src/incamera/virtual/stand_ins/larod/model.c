@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 #define MOST_MODEL_BYTES (256u << 20)
 
 static uint64_t last_id;
@@ -83,7 +85,12 @@ larodModel *larodLoadModel(larodConnection *conn, int fd, const larodDevice *dev
         fail(error, dev ? LAROD_ERROR_INVALID_ACCESS : LAROD_ERROR_INVALID_CHIP_ID, "a model needs a device and an access");
         return NULL;
     }
-    if (fd >= 0 && take_one("INCAMERA_LAROD_REFUSE_MODELS", &refused_models)) {
+    if (faults_exist() && fault_is_set("no-memory", NULL)) {
+        fail(error, LAROD_ERROR_ALLOC, "the device has no memory for the model");
+        return NULL;
+    }
+    bool refused = faults_exist() && fault_is_set("model-refused", NULL);
+    if (fd >= 0 && (refused || take_one("INCAMERA_LAROD_REFUSE_MODELS", &refused_models))) {
         fail(error, LAROD_ERROR_LOAD_MODEL, "the device refuses the model");
         return NULL;
     }

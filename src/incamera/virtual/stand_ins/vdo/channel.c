@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "faults.h"
+
 static const VdoResolution resolutions[] = {
     {160, 90}, {320, 180}, {320, 240}, {640, 360}, {640, 480}, {800, 600}, {1280, 720}, {1920, 1080},
 };
@@ -32,7 +34,10 @@ bool has_format(guint format)
 /* How the camera hangs: all its pictures are turned by this angle, unless a stream asks for another. */
 guint camera_rotation(void)
 {
-    return setting("INCAMERA_VDO_ROTATION", 0) / 90 % 4 * 90;
+    guint angle;
+    if (!faults_exist() || !fault_is_set("rotation", &angle))
+        angle = setting("INCAMERA_VDO_ROTATION", 0);
+    return angle / 90 % 4 * 90;
 }
 
 bool has_channel(guint number)

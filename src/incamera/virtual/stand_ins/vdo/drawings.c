@@ -25,6 +25,14 @@ static incamera_draw_function *drawer(guint number)
     return function;
 }
 
+bool program_draws(void)
+{
+    for (guint number = 0; number < DRAWING_LIBRARIES; number++)
+        if (drawer(number))
+            return true;
+    return false;
+}
+
 /* Return the picture with what is drawn over it: PICTURE itself if no library draws. */
 const guint8 *draw_over(VdoStream *self, const guint8 *picture)
 {

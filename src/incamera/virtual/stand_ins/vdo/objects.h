@@ -132,6 +132,7 @@ bool is_encoded(guint format);
 bool choose_geometry(VdoStream *stream, GError **error);
 void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp);
 void turn(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned, guint rotation);
+bool program_draws(void);
 const guint8 *draw_over(VdoStream *self, const guint8 *picture);
 gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint quality, guint8 *out);
 void start_h264(struct h264 *encoder, const struct geometry *geometry);

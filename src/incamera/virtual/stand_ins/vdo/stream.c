@@ -12,11 +12,28 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "faults.h"
+
 static guint streams, last_id, creations_to_fail;
 /* Increased when the service stops: streams of an earlier service have failed. */
 static guint service = 1;
+static unsigned long long restarts; /* of the fault video-restart */
+static guint dropped_frames;        /* after each frame that is captured, so many are lost */
 
 DEFINE_TYPE(VdoStream, vdo_stream)
+
+/* Do what `incamera virtual fault` has set. Returns whether the service is down. */
+static bool meet_faults(void)
+{
+    guint count = 0;
+    bool exist = faults_exist();
+    if (exist)
+        fault_is_set("dropped-frames", &count);
+    __atomic_store_n(&dropped_frames, count, __ATOMIC_RELAXED);
+    if (fault_restarted("video-restart", &restarts))
+        __atomic_add_fetch(&service, 1, __ATOMIC_RELAXED);
+    return exist && fault_is_set("video-down", NULL);
+}
 
 static void stop(VdoStream *self)
 {
@@ -64,6 +81,18 @@ static bool is_refused(GError **error)
 {
     if (is_denied(error))
         return true;
+    if (meet_faults()) {
+        fail(error, VDO_ERROR_INTERFACE_DOWN, "the video service is not running");
+        return true;
+    }
+    if (fault_is_set("device-busy", NULL)) {
+        fail(error, VDO_ERROR_BUSY, "other programs use all streams of the camera");
+        return true;
+    }
+    if (fault_is_set("no-memory", NULL)) {
+        fail(error, VDO_ERROR_OOM, "the camera has no memory for a stream");
+        return true;
+    }
     if (creations_to_fail > 0 && setting("INCAMERA_VDO_DOWN_FOR", 0)) {
         creations_to_fail--;
         fail(error, VDO_ERROR_INTERFACE_DOWN, "the video service is not running");
@@ -277,9 +306,11 @@ static void catch_up(VdoStream *self)
     while (self->running && self->next_capture <= now) {
         struct slot *slot = slot_in(self, FREE);
         if (slot) {
+            guint dropped = __atomic_load_n(&dropped_frames, __ATOMIC_RELAXED);
             capture(self, slot, self->next_capture);
-            self->sequence++;
-            self->next_capture += period(self);
+            self->sequence += 1 + dropped;
+            self->lost += dropped;
+            self->next_capture += (1 + (guint64)dropped) * period(self);
             continue;
         }
         /* All buffers are in use: what is captured until now is lost. */
@@ -484,15 +515,41 @@ static VdoBuffer *deliver(VdoStream *self, struct slot *slot)
     return frame;
 }
 
-/* The service restarts after INCAMERA_VDO_RESTART_AFTER frames of a stream, and when the camera is turned. */
+/* The service restarts after INCAMERA_VDO_RESTART_AFTER frames of a stream, when the camera is turned, and when a fault
+   says so. */
 static void maybe_go_down(VdoStream *self)
 {
+    bool down = meet_faults();
     guint limit = setting("INCAMERA_VDO_RESTART_AFTER", 0);
     bool turned = self->camera_rotation != camera_rotation();
-    if (is_down(self) || !(turned || (limit && self->delivered >= limit)))
+    if (is_down(self) || !(down || turned || (limit && self->delivered >= limit)))
         return;
     __atomic_add_fetch(&service, 1, __ATOMIC_RELAXED);
     creations_to_fail = setting("INCAMERA_VDO_DOWN_FOR", 0);
+}
+
+/* Save a picture with what this program draws when `incamera virtual overlay-picture` asks for one: a number that was not
+   there before. It is a snapshot like the stream. */
+static void save_picture(const VdoStream *self)
+{
+    static guint answered;
+    guint wanted;
+    if (!faults_exist() || !fault_is_set("picture", &wanted) || wanted == answered || !program_draws())
+        return;
+    answered = wanted;
+    VdoMap *settings = vdo_map_new();
+    vdo_map_set_uint32(settings, "format", VDO_FORMAT_JPEG);
+    vdo_map_set_uint32(settings, "channel", vdo_map_get_uint32(self->settings, "channel", 1));
+    vdo_map_set_uint32(settings, "width", self->geometry.width);
+    vdo_map_set_uint32(settings, "height", self->geometry.height);
+    vdo_map_set_uint32(settings, "rotation", self->rotation);
+    vdo_map_set_string(settings, "image.fit", vdo_map_get_string(self->settings, "image.fit", NULL, "scale"));
+    VdoBuffer *picture = vdo_stream_snapshot(settings, NULL);
+    if (picture) {
+        fault_save_picture(wanted, picture->slot->drawing.data, picture->slot->size);
+        g_object_unref(picture);
+    }
+    g_object_unref(settings);
 }
 
 /* Wait for the timer. False when there was a signal, or no frame in time. */
@@ -526,8 +583,10 @@ VdoBuffer *vdo_stream_get_buffer(VdoStream *self, GError **error)
         struct slot *slot = slot_in(self, READY);
         VdoBuffer *buffer = slot ? deliver(self, slot) : NULL;
         set_timer(self);
-        if (buffer)
+        if (buffer) {
+            save_picture(self);
             return buffer;
+        }
         if (!self->blocking) {
             fail(error, VDO_ERROR_NO_DATA, "there is no frame yet");
             return NULL;
