@@ -24,6 +24,7 @@ _NAMES = {
     ("connections close", "name"): "devices",
     ("device remove", "name"): "own-devices",
     ("virtual stop", "names"): "virtual",
+    ("virtual fault", "faults"): "faults",
     ("share attach", "name"): "shares",
     ("share remove", "name"): "shares",
     ("sdk remove", "name"): "sdks",

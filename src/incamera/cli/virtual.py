@@ -1,27 +1,29 @@
-"""`incamera virtual start|stop|restart|list|profiles|events|send-event|params|set-param`"""
+"""`incamera virtual start|stop|restart|list|profiles`, and what apps in a virtual camera are told, meet and draw."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from incamera.cli.parser import add_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from incamera.console import Console
     from incamera.virtual.camera import VirtualCamera
     from incamera.virtual.services import Event, Parameter
 
 
+_MOST_SECONDS = 3600
 _SEVERAL = "several virtual cameras are running"
 
 
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "virtual",
-        help="virtual cameras: start, stop, restart, list, their events and parameters",
+        help="virtual cameras: start, stop, restart, list, their events, parameters and faults",
         description="Virtual cameras, run by QEMU, reachable on this computer only.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True, parser_class=type(parser))
@@ -73,7 +75,41 @@ def add_parser(commands: Any) -> None:
     params = add_command(actions, "params", execute_params, help="show the parameters of the apps in a virtual camera")
     change = add_command(actions, "set-param", execute_set_param, help="set parameters of apps, as their users do")
     change.add_argument("changes", metavar="APP.NAME=VALUE", nargs="+", help="set the parameter NAME of APP to VALUE")
-    for parser in (events, send, params, change):
+    storage = add_command(
+        actions, "storage", execute_storage, help="show a virtual camera's storage, pull its SD card, or put it back"
+    )
+    storage.add_argument(
+        "state",
+        nargs="?",
+        metavar="STATE",
+        choices=("there", "exiting", "full", "readonly", "pulled"),
+        help="what becomes of the SD card: there, exiting (about to be removed), full, readonly or pulled",
+    )
+    fault = add_command(
+        actions,
+        "fault",
+        execute_fault,
+        help="set and clear faults, which the apps in a virtual camera meet",
+        description="Set and clear faults, which the apps in a virtual camera meet. They end when the camera restarts.",
+    )
+    fault.add_argument(
+        "action",
+        metavar="list|set|clear",
+        choices=("list", "set", "clear"),
+        help="list all faults, or set or clear those that are named; clear without a name clears all",
+    )
+    fault.add_argument("faults", metavar="FAULT[=VALUE]", nargs="*", help="as no-power or dropped-frames=3")
+    picture = add_command(
+        actions, "overlay-picture", execute_overlay_picture, help="save the picture with what an app draws over it"
+    )
+    picture.add_argument("file", metavar="FILE", type=Path, help="where to write it, as JPEG")
+    picture.add_argument(
+        "--process", metavar="PID", type=int, help="the app's process (default: the first that answers)"
+    )
+    picture.add_argument(
+        "--timeout", metavar="N", type=_seconds, default=30, help="how many seconds to wait for an app (default: 30)"
+    )
+    for parser in (events, send, params, change, storage, fault, picture):
         parser.add_argument("--device", metavar="NAME", help="the virtual camera (default: the only one that runs)")
 
 
@@ -259,6 +295,95 @@ def execute_set_param(arguments: argparse.Namespace, console: Console) -> int:
     with open_virtual(Context.open(console), arguments.device) as (name, session):
         parameters = set_parameters(session, arguments.changes)
     _show_parameters(console, name, parameters, json=arguments.json)
+    return 0
+
+
+def execute_storage(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.units import format_bytes
+    from incamera.virtual.faults import StorageState
+    from incamera.workflows.virtual_faults import change_card, read_storages
+    from incamera.workflows.virtual_services import open_virtual
+
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        state = StorageState(arguments.state) if arguments.state else None
+        storages = change_card(session, state) if state else read_storages(session)
+    if arguments.json:
+        documents = [
+            {"name": one.name, "state": one.state, "bytes": one.size << 10, "free_bytes": one.free << 10}
+            for one in storages
+        ]
+        console.emit({"device": name, "storages": documents})
+    else:
+        rows = [(one.name, one.state, format_bytes(one.size << 10), format_bytes(one.free << 10)) for one in storages]
+        console.table(("STORAGE", "STATE", "SIZE", "FREE"), rows)
+    return 0
+
+
+def execute_fault(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.errors import UsageError
+    from incamera.virtual.faults import FAULTS
+    from incamera.workflows.virtual_faults import clear_faults, read_faults, set_faults
+    from incamera.workflows.virtual_services import open_virtual
+
+    if arguments.action == "list" and arguments.faults:
+        raise UsageError(f"list and {arguments.faults[0]}: list shows all faults", hint="leave out the name")
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        changed = []
+        if arguments.action == "set":
+            changed = set_faults(session, arguments.faults)
+        elif arguments.action == "clear":
+            changed = clear_faults(session, arguments.faults)
+        are_set = {one.fault.name: one.value for one in read_faults(session)}
+    if arguments.json:
+        documents = [
+            {"name": one.name, "set": one.name in are_set, "value": are_set.get(one.name), "about": one.about}
+            for one in FAULTS.values()
+        ]
+        console.emit({"device": name, "faults": documents})
+    elif arguments.action == "list":
+        rows = [(one.name, _shown(one.name, are_set), one.about) for one in FAULTS.values()]
+        console.table(("FAULT", "", "MEANING"), rows)
+    elif arguments.action == "set":
+        for one in changed:
+            console.print(f"{one.fault.name}: {one.fault.about}" + ("" if one.value is None else f": {one.value}"))
+    else:
+        console.print("cleared " + ", ".join(one.fault.name for one in changed) if changed else "no fault was set")
+    return 0
+
+
+def _shown(fault: str, are_set: Mapping[str, int | None]) -> str:
+    if fault not in are_set:
+        return ""
+    return "set" if are_set[fault] is None else str(are_set[fault])
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of seconds up to {_MOST_SECONDS}')
+    return seconds
+
+
+def execute_overlay_picture(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.disk import write_output
+    from incamera.units import format_bytes
+    from incamera.workflows.virtual_faults import take_picture
+    from incamera.workflows.virtual_services import open_virtual
+
+    with open_virtual(Context.open(console), arguments.device) as (name, session):
+        picture = take_picture(session, process=arguments.process, timeout=arguments.timeout)
+    write_output(arguments.file, picture.data)
+    if arguments.json:
+        size = len(picture.data)
+        console.emit({"device": name, "file": str(arguments.file), "process": picture.process, "bytes": size})
+    else:
+        console.print(f"{arguments.file}: {format_bytes(len(picture.data))}, drawn over by process {picture.process}")
     return 0
 
 

@@ -20,6 +20,7 @@ from incamera.targets.profile import load_profiles
 from incamera.targets.suite import target_pythons
 from incamera.targets.target import Target
 from incamera.virtual.camera import list_cameras
+from incamera.virtual.faults import FAULTS
 
 if TYPE_CHECKING:
     from incamera.context import Context
@@ -102,6 +103,7 @@ def _camera_files(context: Context, folder: Path, word: str) -> Iterable[str]:
 _FINDERS: Mapping[str, Callable[[Context, Path], Iterable[str]]] = {
     "own-devices": _own_devices,
     "virtual": _virtual,
+    "faults": lambda context, folder: FAULTS,
     "devices": _devices,
     "targets": _targets,
     "profiles": lambda context, folder: load_profiles(),

@@ -140,7 +140,8 @@ def open_virtual(context: Context, name: str | None) -> Iterator[tuple[str, Sess
         yield chosen, connection.session
 
 
-def _run(session: Session, script: Script, *words: str, input: bytes = b"") -> str:
+def run_script(session: Session, script: Script, *words: str, input: bytes = b"") -> str:
+    """Return what *script* prints in the camera. Raises DeviceError when it fails."""
     result = session.run(script.program(*words), input=input)
     if result.exit_code:
         raise DeviceError(f"{session.device}: {result.error_text or 'a script failed'}", hint="try again")
@@ -149,7 +150,7 @@ def _run(session: Session, script: Script, *words: str, input: bytes = b"") -> s
 
 def read_declared(session: Session) -> list[Event]:
     """Return the declared events, with the present values of states."""
-    lines = _run(session, _DECLARED, EVENTS_FOLDER).splitlines()
+    lines = run_script(session, _DECLARED, EVENTS_FOLDER).splitlines()
     return sorted((event for event in map(parse_event, lines) if event), key=lambda event: event.topic)
 
 
@@ -177,7 +178,7 @@ def _read_log(session: Session, seen: int) -> tuple[int, bytes]:
 def send_event(session: Session, topic: str, data: Mapping[str, Value], *, is_state: bool) -> Event:
     """Send an event of the camera; as a state, it also is the present value for who subscribes later. Returns it."""
     line = render_event(topic, data, time=time.time(), is_state=is_state)
-    _run(session, _SEND, EVENTS_FOLDER, state_name(topic, data) if is_state else "", input=line.encode())
+    run_script(session, _SEND, EVENTS_FOLDER, state_name(topic, data) if is_state else "", input=line.encode())
     event = parse_event(line)
     assert event is not None
     return event
@@ -185,7 +186,7 @@ def send_event(session: Session, topic: str, data: Mapping[str, Value], *, is_st
 
 def read_parameters(session: Session) -> list[Parameter]:
     """Return the parameters of all apps."""
-    return parse_all_parameters(_run(session, _PARAMS, PARAMETERS_FOLDER))
+    return parse_all_parameters(run_script(session, _PARAMS, PARAMETERS_FOLDER))
 
 
 def parse_all_parameters(text: str) -> list[Parameter]:
@@ -221,5 +222,5 @@ def set_parameters(session: Session, changes: Sequence[str]) -> list[Parameter]:
         known[at] = replace(known[at], value=value)
         lines.setdefault(known[at].app, []).append(render_change(known[at]))
     for app, changed in lines.items():
-        _run(session, _SET, PARAMETERS_FOLDER, app, input="".join(changed).encode())
+        run_script(session, _SET, PARAMETERS_FOLDER, app, input="".join(changed).encode())
     return [one for one in known if one.app in lines]

@@ -1,0 +1,86 @@
+"""Tell each fault that this app meets, while it takes frames, runs a model and writes to the SD card, until it is ended."""
+
+import json
+import sys
+import time
+
+import acap
+import numpy as np
+
+WAIT = {"timeout": 2}
+
+
+def tell(kind, *values):
+    print(json.dumps([kind, *values]), flush=True)
+
+
+def try_all(attempts):
+    """Tell what each attempt raises, or that it raises nothing, whenever that has changed."""
+    before = {}
+    while True:
+        for name, attempt in attempts.items():
+            try:
+                attempt()
+                now = "good"
+            except acap.Error as error:
+                now = type(error).__name__
+            if before.get(name) != now:
+                before[name] = now
+                tell(name, now)
+        time.sleep(0.1)
+
+
+def make_stream():
+    acap.video.Stream(160, 90, "nv12", **WAIT).close()
+
+
+def load_model():
+    acap.inference.Model("uint8.tflite", power_timeout=0.5, restart_timeout=0.5).close()
+
+
+def write_file():
+    with acap.storage.Storage("SD_DISK", timeout=1) as storage:
+        (storage.path / "file").write_text("1")
+
+
+def watch_stream():
+    """Tell when the stream is made again, how it is turned then, and which frames it lost."""
+    with acap.video.Stream(320, 240, "nv12", framerate=10, keep="all") as stream:
+        rebuilt, last = 0, None
+        for frame in stream:
+            if stream.rebuilt != rebuilt:
+                rebuilt = stream.rebuilt
+                tell("rebuilt", rebuilt, stream.given.rotation)
+            elif last is not None and frame.sequence - last == 4:
+                tell("dropped")
+            elif last is None:
+                tell("ready")
+            last = frame.sequence
+
+
+def watch_model():
+    """Tell when the model had to be loaded again."""
+    values = np.zeros((32, 32, 3), "uint8")
+    with acap.inference.Model("uint8.tflite") as model:
+        before = -1
+        while True:
+            model.run(values)
+            if model.restarted != before:
+                before = model.restarted
+                tell("restarted", before)
+            time.sleep(0.1)
+
+
+def draw():
+    """Draw a box, and take frames."""
+    with acap.bbox.Boxes() as boxes, acap.video.Stream(320, 180, "nv12", framerate=5) as stream:
+        boxes.show([(0.25, 0.25, 0.75, 0.75)], color="lime", thickness="thick")
+        for number, _ in enumerate(stream):
+            if number == 0:
+                tell("drawn")
+
+
+if sys.argv[1] == "attempts":
+    try_all({"stream": make_stream, "model": load_model, "storage": write_file})
+else:
+    {"stream": watch_stream, "model": watch_model, "draw": draw}[sys.argv[1]]()

@@ -1,0 +1,136 @@
+"""Faults that are set in a running virtual camera, as an app meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ..unit.acap_inference.networks import example
+from ..unit.acap_video.scene import decode_picture
+from .cameras import DEFAULT_PROFILE, on
+from .command import command_environment, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from incamera.virtual.camera import VirtualCamera
+
+    from .command import Run
+
+OTHERS = ("axis-os-10-aarch64",)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "faults"
+    shutil.copytree(Path(__file__).parent / "projects/faults", folder)
+    (folder / "uint8.tflite").write_bytes(example("uint8").render())
+    return folder
+
+
+@pytest.fixture
+def cleared(camera: VirtualCamera, incamera: Run) -> Iterator[None]:
+    """No fault is left for the next test."""
+    yield
+    assert incamera("virtual", "fault", "clear", "--device", camera.name).code == 0
+
+
+def set_faults(incamera: Run, camera: VirtualCamera) -> dict[str, Any]:
+    done = incamera("virtual", "fault", "list", "--json", "--device", camera.name)
+    assert done.code == 0, done.err
+    return {one["name"]: one["value"] for one in json.loads(done.out)["faults"] if one["set"]}
+
+
+@on(DEFAULT_PROFILE, matrix=OTHERS)
+@pytest.mark.usefixtures("cleared")
+def test_app_meets_the_faults_that_are_set(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    here = ("--device", camera.name)
+
+    def fault(action: str, *names: str) -> None:
+        done = incamera("virtual", "fault", action, *names, *here)
+        assert done.code == 0, done.err
+
+    with running("run", "-C", app, *here, "--", "attempts", env=command_environment()) as command:
+        for name in ("stream", "model", "storage"):
+            command.await_output(json.dumps([name, "good"]))
+        for names, kinds in (
+            (("no-memory",), {"stream": "NoMoreStreams", "model": "InferenceFailed"}),
+            (("model-refused", "video-down"), {"stream": "ServiceDown", "model": "BadModel"}),
+            (("no-power", "device-busy"), {"stream": "NoMoreStreams", "model": "InferenceFailed"}),
+            (("no-power", "storage-pulled"), {"model": "NoPower", "storage": "StorageNotReady"}),
+        ):
+            fault("set", *names)
+            assert set_faults(incamera, camera) == dict.fromkeys(names)
+            for name, kind in kinds.items():
+                command.await_output(json.dumps([name, kind]))
+            fault("clear")
+            assert set_faults(incamera, camera) == {}
+            for name in kinds:
+                command.await_output(json.dumps([name, "good"]))
+        command.press_ctrl_c()
+        command.finish()
+
+
+@pytest.mark.matrix
+@on(DEFAULT_PROFILE, matrix=OTHERS)
+@pytest.mark.usefixtures("cleared")
+def test_stream_and_model_go_on_after_a_restart(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    here = ("--device", camera.name)
+    with running("run", "-C", app, *here, "--", "stream", env=command_environment()) as command:
+        command.await_output('["ready"]')
+        assert incamera("virtual", "fault", "set", "video-restart", *here).code == 0
+        command.await_output('["rebuilt", 1, 0]')
+        assert incamera("virtual", "fault", "set", "rotation=90", "dropped-frames=3", *here).code == 0
+        command.await_output('["rebuilt", 2, 90]')
+        command.await_output('["dropped"]')
+        assert set_faults(incamera, camera) == {"rotation": 90, "dropped-frames": 3}
+        command.press_ctrl_c()
+        command.finish()
+    with running("run", "-C", app, *here, "--", "model", env=command_environment()) as command:
+        command.await_output('["restarted", 0]')
+        assert incamera("virtual", "fault", "set", "inference-restart", *here).code == 0
+        command.await_output('["restarted", 1]')
+        command.press_ctrl_c()
+        command.finish()
+
+
+@pytest.mark.matrix
+@on(DEFAULT_PROFILE)
+def test_picture_has_what_the_app_draws(camera: VirtualCamera, incamera: Run, app: Path, tmp_path: Path) -> None:
+    here = ("--device", camera.name)
+    file = tmp_path / "boxes.jpg"
+    refused = incamera("virtual", "overlay-picture", file, "--timeout", "0.5", *here)
+    assert (refused.code, "no app has drawn over a picture" in refused.err) == (4, True)
+    with running("run", "-C", app, *here, "--", "draw", env=command_environment()) as command:
+        command.await_output('["drawn"]')
+        done = incamera("virtual", "overlay-picture", file, "--json", *here)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["bytes"] == file.stat().st_size
+        command.press_ctrl_c()
+        command.finish()
+    picture = decode_picture(file.read_bytes()).to_ndarray(format="rgb24").astype(int)
+    assert picture.shape == (180, 320, 3)
+    row = picture[46, 90:230]
+    assert (row[:, 1] > row[:, 0] + 60).all()
+
+
+@pytest.mark.matrix
+@on(DEFAULT_PROFILE, matrix=OTHERS)
+@pytest.mark.usefixtures("cleared")
+def test_card_is_pulled_and_put_back(camera: VirtualCamera, incamera: Run) -> None:
+    here = ("--device", camera.name)
+
+    def state(*words: str) -> list[str]:
+        done = incamera("virtual", "storage", *words, "--json", *here)
+        assert done.code == 0, done.err
+        return [one["state"] for one in json.loads(done.out)["storages"]]
+
+    assert state() == ["there"]
+    for word in ("pulled", "there", "exiting", "full", "readonly", "pulled", "exiting", "there"):
+        assert state(word) == [word]
+        assert state() == [word]
+    assert state("there") == ["there"]
