@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.errors import UsageError
-from incamera.virtual.faults import FAULTS, SetFault, StorageState, parse_fault, parse_set_faults, parse_storages
+from incamera.transport.protocols import ProgramResult
+from incamera.virtual.faults import (
+    FAULTS,
+    PICTURES_FOLDER,
+    SetFault,
+    StorageState,
+    parse_fault,
+    parse_set_faults,
+    parse_storages,
+)
 from incamera.workflows import virtual_faults
 
 if TYPE_CHECKING:
-    from incamera.transport.protocols import Script
+    from incamera.transport.protocols import Program, Script
 
 
 @pytest.mark.parametrize(
@@ -101,3 +110,27 @@ def test_other_lines_are_no_faults_and_no_storages() -> None:
     ]
     [card] = parse_storages("SD_DISK there 100 50\nSD_DISK odd 1 1\nSD_DISK there x 1\n\n")
     assert (card.name, card.state, card.size, card.free) == ("SD_DISK", StorageState.there, 100, 50)
+
+
+class FakeSession:
+    """A session in whose camera no app answers; Ctrl-C is pressed while the picture is asked for."""
+
+    def __init__(self) -> None:
+        self.device = "fake"
+        self.scripts: list[tuple[str, ...]] = []
+
+    def run(self, program: Program, *, input: bytes = b"") -> ProgramResult:
+        name, *words = program.arguments[3:]
+        self.scripts.append((name, *words))
+        if name == "incamera-picture":
+            raise KeyboardInterrupt
+        return ProgramResult(0, b"", b"")
+
+
+def test_nothing_is_asked_for_after_ctrl_c() -> None:
+    session = FakeSession()
+    with pytest.raises(KeyboardInterrupt):
+        virtual_faults.take_picture(session, process=None, timeout=60)  # type: ignore[arg-type]
+    (_, folder, _, number), _, cleared, pictures = session.scripts
+    assert cleared == ("incamera-clear-fault", folder, "picture")
+    assert pictures == ("incamera-clear-pictures", PICTURES_FOLDER, number)
