@@ -20,7 +20,7 @@ from typing import Any
 from incamera.sdk.headers import render_headers
 from incamera.sdk.tables import load_libraries
 from incamera.virtual import stand_ins
-from measure import ROOT, CannotMeasure, Figure, main, medians, run, say, temporary_folder
+from measure import INCAMERA, ROOT, CannotMeasure, Figure, main, medians, run, say, temporary_folder
 
 PROGRAMS = Path(__file__).parent / "video_programs"
 RATE, FRAMES = 30.0, 150
@@ -44,7 +44,8 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
             return ask([sys.executable, str(PROGRAMS / "capture.py"), *map(str, words)], environment)
 
         figures = [*rates(c, python), *costs(c, python, arguments.rounds), *frames_kept(python)]
-        return [*figures, *ages(python), *imports(environment)]
+        figures += [*ages(python), *imports(environment)]
+    return [*figures, *(imports_in_camera(arguments.camera, arguments.rounds) if arguments.camera else ())]
 
 
 def build(work: Path, library: Path) -> tuple[Path, dict[str, str]]:
@@ -155,8 +156,29 @@ def imports(environment: dict[str, str]) -> list[Figure]:
     return figures
 
 
+def imports_in_camera(profile: str, rounds: int) -> list[Figure]:
+    """Measure the imports in a virtual camera. They have no goal there: an emulator's processor is none of a camera."""
+    say(f"imports in {profile}")
+    name = f"bench-{os.getpid()}"
+    run([INCAMERA, "virtual", "start", profile, "--name", name])
+    try:
+        program = str(PROGRAMS / "imports.py")
+        # --cold: a fork of the agent would have imported numpy already.
+        output = run([INCAMERA, "run", "-q", "--cold", "--device", name, program, str(rounds)]).output
+    finally:
+        run([INCAMERA, "virtual", "stop", name])
+    return [
+        Figure(
+            name=f"import of acap.{module}, {profile}", value=both, unit="ms",
+            baseline=f"import numpy: {alone:.0f} ms" if module == "video" else "bare Python",
+        )
+        for module, alone, both in json.loads(output.splitlines()[-1])
+    ]  # fmt: skip
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="measure N times (%(default)s)")
+    parser.add_argument("--camera", metavar="PROFILE", help="measure imports in this virtual camera, too")
 
 
 if __name__ == "__main__":
