@@ -344,10 +344,11 @@ def execute_fault(arguments: argparse.Namespace, console: Console) -> int:
         console.emit({"device": name, "faults": documents})
     elif arguments.action == "list":
         rows = [(one.name, _shown(one.name, are_set), one.about) for one in FAULTS.values()]
-        console.table(("FAULT", "", "MEANING"), rows)
+        console.table(("FAULT", "SET", "MEANING"), rows)
     elif arguments.action == "set":
         for one in changed:
-            console.print(f"{one.fault.name}: {one.fault.about}" + ("" if one.value is None else f": {one.value}"))
+            value = "" if one.value is None else f"={one.value}"
+            console.print(f"{one.fault.name}{value}: {one.fault.about}")
     else:
         console.print("cleared " + ", ".join(one.fault.name for one in changed) if changed else "no fault was set")
     return 0
