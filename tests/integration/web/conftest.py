@@ -191,7 +191,9 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
         with subprocess.Popen([*map(str, words), "-DFOREGROUND"]) as server:
             try:
                 log = folder / "error.log"
-                wait_until(lambda: _listens(ports[443]), log.read_text)
+                # Before it has said so, a signal would end it.
+                wait_until(lambda: log.exists() and _READY in log.read_text(), "Apache serves")
+                assert _listens(ports[443]), log.read_text()
 
                 def reload() -> None:
                     times = log.read_text().count(_READY)
