@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import signal
@@ -159,6 +160,8 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
     folder = Path(tempfile.mkdtemp(prefix="incamera-web-"))
     folder.chmod(0o755)  # Apache's workers are another user when the tests run as root
     try:
+        # The library is loaded once in a process: other tests know where its scene began.
+        os.environ["INCAMERA_SCENE_BEGIN"] = "0"
         camera = make_camera(folder / "camera", request.param, Pictures(str(VIDEO)))
         back_end = listen(folder / "back-end.sock")
         back_end.camera = camera
