@@ -37,10 +37,10 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
         say("building both programs")
         c_program, environment = build(work, library)
 
-        def c(*words: object) -> list[Any]:
+        def c(*words: object) -> Any:
             return ask([str(c_program), *map(str, words)], environment)
 
-        def python(*words: object) -> list[Any]:
+        def python(*words: object) -> Any:
             return ask([sys.executable, str(PROGRAMS / "capture.py"), *map(str, words)], environment)
 
         figures = [*rates(c, python), *costs(c, python, arguments.rounds), *frames_kept(python)]
@@ -68,8 +68,8 @@ def build_acap(work: Path) -> Path:
     return work / "lib"
 
 
-def ask(words: list[str], environment: dict[str, str]) -> list[Any]:
-    return list(json.loads(run(words, env=environment).output))
+def ask(words: list[str], environment: dict[str, str]) -> Any:
+    return json.loads(run(words, env=environment).output)
 
 
 Program = Callable[..., Any]
