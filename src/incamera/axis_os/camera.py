@@ -36,10 +36,12 @@ from incamera.axis_os.system_log import SystemLog
 from incamera.axis_os.unpacking import unpack
 from incamera.eap.conf_reading import parse_cgi_conf, parse_package_conf
 from incamera.eap.prediction import CameraState, predict
+from incamera.eap.signer import find_signature_problem
 from incamera.eap.summary import read_summary
 from incamera.errors import ConfigError
 
 if TYPE_CHECKING:
+    from incamera.archives.openpgp import PublicKey
     from incamera.axis_os.facts import Facts
     from incamera.eap.summary import Summary
 
@@ -71,7 +73,7 @@ class Places:
 class Camera:
     """A camera. Threads may call it. *on_change* is called when what it keeps has changed. *runner* runs an app.
 
-    *restart* restarts the camera, a moment after it was called.
+    *restart* restarts the camera, a moment after it was called. *signing_key* stands for Axis' own.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Camera:
         runner: type[Runner] = Runner,
         pictures: Pictures | None = None,
         restart: Callable[[], None] = lambda: None,
+        signing_key: PublicKey | None = None,
     ) -> None:
         self.facts = facts
         self.places = places
@@ -90,6 +93,7 @@ class Camera:
         self.boot_id = _boot_id()
         self.pictures = pictures or Pictures()
         self.restart = restart
+        self._signing_key = signing_key
         self._on_change = on_change
         self._new_runner = runner
         self._began = time.monotonic()
@@ -304,7 +308,7 @@ class Camera:
         except ConfigError as error:
             raise Refused(Code.invalid, str(error)) from None
         with self._lock:
-            self._judge(package)
+            self._judge(path, package)
             before = self.kept.apps.get(package.name)
             uid = before.uid if before else self.kept.next_uid
             fresh, _ = self._upgrade_folders(package.name)
@@ -321,8 +325,10 @@ class Camera:
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
 
-    def _judge(self, package: Summary) -> None:
-        """Raise Refused when the rules of AXIS OS forbid *package*."""
+    def _judge(self, path: Path, package: Summary) -> None:
+        """Raise Refused when the rules of AXIS OS forbid *package*, the file *path*."""
+        if package.is_signed and (problem := find_signature_problem(path, self._signing_key)):
+            raise Refused(Code.not_verified, problem)
         state = CameraState(
             version=self.facts.version,
             architecture=self.facts.architecture,

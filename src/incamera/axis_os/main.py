@@ -20,6 +20,7 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
 from typing import Any, BinaryIO, cast
 
+from incamera.archives.openpgp import PublicKey
 from incamera.axis_os.accounts import Account, login_files
 from incamera.axis_os.answers import ROUTES, answer, find_route
 from incamera.axis_os.apache import render_apps, render_configuration
@@ -271,7 +272,8 @@ def main() -> None:
     settings = _wait_for_settings()
     facts = Facts(version=static["version"], architecture=static["architecture"], serial=settings["serial"])
     _write("certificate.pem", settings["certificate"])
-    camera = server.camera = Camera(facts, PLACES, on_change=_write_files, restart=_restart)
+    key = PublicKey(int(settings["signing_key"], 16))
+    camera = server.camera = Camera(facts, PLACES, on_change=_write_files, restart=_restart, signing_key=key)
     if not camera.kept.accounts and not camera.kept.was_set_back and settings["accounts"]:
         with camera.changing() as kept:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}

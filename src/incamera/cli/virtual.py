@@ -1,4 +1,4 @@
-"""`incamera virtual start|stop|restart|list|profiles`, and what apps in a virtual camera are told, meet and draw."""
+"""`incamera virtual start|stop|restart|list|profiles|sign`, and what apps in virtual cameras learn, meet and draw."""
 
 from __future__ import annotations
 
@@ -108,6 +108,18 @@ def add_parser(commands: Any) -> None:
     )
     picture.add_argument(
         "--timeout", metavar="N", type=_seconds, default=30, help="how many seconds to wait for an app (default: 30)"
+    )
+    sign = add_command(
+        actions,
+        "sign",
+        execute_sign,
+        help="sign a package for virtual cameras, which take no other as AXIS OS 13",
+        description="Sign a package with the key that stands for Axis' own in this computer's virtual cameras. Real "
+        "cameras refuse the signed package: `incamera package` tells who signs for them.",
+    )
+    sign.add_argument("file", metavar="FILE", type=Path, help="the .eap file, which stays as it is")
+    sign.add_argument(
+        "--output", "-o", metavar="FILE", type=Path, help="where to write it (default: beside it, as NAME_signed.eap)"
     )
     for parser in (events, send, params, change, storage, fault, picture):
         parser.add_argument("--device", metavar="NAME", help="the virtual camera (default: the only one that runs)")
@@ -232,6 +244,24 @@ def execute_profiles(arguments: argparse.Namespace, console: Console) -> int:
             (p.name, p.architecture, p.version, p.glibc, "default" if p == default_profile() else "") for p in profiles
         ]
         console.table(("PROFILE", "ARCHITECTURE", "AXIS OS", "GLIBC", ""), rows)
+    return 0
+
+
+def execute_sign(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.errors import StoreError
+    from incamera.virtual.signing import sign_package
+
+    package: Path = arguments.file
+    signed = arguments.output or package.with_name(f"{package.stem}_signed{package.suffix}")
+    try:
+        key = sign_package(Context.open(console).store, package, signed)
+    except OSError as error:
+        raise StoreError(f"cannot write {signed}: {error.strerror}", hint="name another file with --output") from error
+    if arguments.json:
+        console.emit({"file": str(signed), "key": key})
+    else:
+        console.paragraph(f"{signed} is signed for this computer's virtual cameras; real cameras refuse it")
     return 0
 
 

@@ -62,7 +62,8 @@ def _predict(package: Summary, camera: CameraState) -> Iterator[Verdict]:
         yield Verdict(
             NOT_SIGNED,
             "the package is not signed, and the camera takes signed packages only",
-            "turn AllowUnsigned on with --allow-unsigned, or have the package signed",
+            "turn AllowUnsigned on with --allow-unsigned, or have the package signed; for a virtual camera, "
+            "`incamera virtual sign` signs",
         )
     for name, version in camera.installed.items():
         if name != package.name and name.lower() == package.name.lower():

@@ -10,7 +10,7 @@ _UPLOAD = {
     2: (
         "it cannot verify the package's signature",
         "the package is not signed, or was changed after it was signed: sign it, or let the camera take unsigned "
-        "packages with --allow-unsigned",
+        "packages with --allow-unsigned; for a virtual camera, `incamera virtual sign` signs",
     ),
     3: (
         "it has no room for the package",

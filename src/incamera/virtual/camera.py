@@ -143,6 +143,7 @@ def start_camera(
             hint="use lower-case letters, digits, dots and hyphens",
         )
     from incamera.virtual.keys import ensure_keys  # lazy: commands for a camera that runs only list the cameras
+    from incamera.virtual.signing import public_signing_key
     from incamera.virtual.ssh_server import SshServer
     from incamera.virtual.state import ensure_state, make_overlays
     from incamera.virtual.supervisor_client import start_supervisor
@@ -164,7 +165,7 @@ def start_camera(
             "host_public_key": keys.host_public,
             "resumed": not state.made,
         }
-        web = prepare_web(profile, folder, mac) if trees.web else NO_WEB
+        web = prepare_web(profile, folder, mac, public_signing_key(store)) if trees.web else NO_WEB
         request = SupervisorRequest(
             machine=state.machine,
             folder=folder,

@@ -55,7 +55,7 @@ def web_packages(profile: Profile) -> DebSet:
 _BACK_END = (
     "__init__.py", "errors.py", "names.py", "archives", "axis_os", "eap/__init__.py", "eap/conf.py",
     "eap/conf_reading.py", "eap/data/axis_os.toml", "eap/data/manifest.toml", "eap/demands.py", "eap/manifest.py",
-    "eap/prediction.py", "eap/schema.py", "eap/summary.py",
+    "eap/prediction.py", "eap/schema.py", "eap/signer.py", "eap/summary.py",
 )  # fmt: skip
 _SUFFIXES = (".py", ".toml", ".txt")
 # Of Python's library: what no back end needs. `_ssl` and `_hashlib` would load OpenSSL, which takes memory.

@@ -1,4 +1,7 @@
-"""What a virtual camera's web server is given when the camera wakes up: a serial number, a certificate, an account."""
+"""What a virtual camera's web server is given when the camera wakes up: a serial number, a certificate, an account.
+
+The public key with which packages are to be signed is the same for all virtual cameras of a store.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from incamera.virtual.keys import write_secret
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from incamera.archives.openpgp import PublicKey
     from incamera.targets.profile import Profile
 
 _DAYS = 3650
@@ -36,7 +40,7 @@ class Web:
 NO_WEB = Web()
 
 
-def prepare_web(profile: Profile, folder: Path, mac: str) -> Web:
+def prepare_web(profile: Profile, folder: Path, mac: str, signing_key: PublicKey) -> Web:
     """Return the web server of a camera of *profile* with the address *mac*, with a new certificate and password.
 
     The password is written into *folder*, which only the user can enter. Raises OSError.
@@ -46,7 +50,7 @@ def prepare_web(profile: Profile, folder: Path, mac: str) -> Web:
     write_secret(folder / _PASSWORD, f"{password}\n".encode())
     return Web(
         ports=tuple(map(int, make_facts(mac, profile).rules["schemes"])),
-        settings=plan_settings(mac, certificate, password, profile),
+        settings=plan_settings(mac, certificate, password, profile, signing_key),
         record={"certificate": digest, "password": str(folder / _PASSWORD)},
     )
 
@@ -95,12 +99,13 @@ def make_certificate(host_name: str) -> tuple[str, bytes]:
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest(), pem
 
 
-def plan_settings(mac: str, certificate: bytes, password: str, profile: Profile) -> str:
+def plan_settings(mac: str, certificate: bytes, password: str, profile: Profile, signing_key: PublicKey) -> str:
     """Return the settings for a camera of *profile* as link.sh takes them: in base64."""
     facts = make_facts(mac, profile)
     settings = {
         "serial": facts.serial,
         "certificate": certificate.decode("ascii"),
+        "signing_key": f"{signing_key.modulus:x}",
         "accounts": {FIRST_USER: make_account(FIRST_USER, password, facts.realm).to_json()},
     }
     return base64.b64encode(json.dumps(settings).encode()).decode()

@@ -23,7 +23,7 @@ from incamera.virtual.camera import require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from tests.integration.cameras import on
 from tests.integration.project import write_project
-from tests.unit.vapix.packages import SIGNED
+from tests.unit.vapix.packages import sign
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 if TYPE_CHECKING:
@@ -134,7 +134,14 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
         refused = incamera("install", "--device", gate, "--allow-unsigned", package)
         assert refused.code != 0
         assert "not signed" in refused.err
-        package.write_bytes(package.read_bytes() + SIGNED)
+        data = package.read_bytes()
+        package.write_bytes(sign(data))
+        stranger = incamera("install", "--device", gate, "--allow-unsigned", package)
+        assert stranger.code != 0
+        assert "by the key" in stranger.err
+        package.write_bytes(data)
+        signed = incamera("virtual", "sign", package, "--json")
+        package = Path(json.loads(signed.out)["file"])
     installed = incamera("install", "--device", gate, "--allow-unsigned", "--start", "--json", package)
     assert installed.code == 0, installed.err
     (app,) = json.loads(incamera("status", "--device", camera.name, "--json").out)["apps"]

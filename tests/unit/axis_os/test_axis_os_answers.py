@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.vapix.packages import make_package, manifest
+from tests.unit.vapix.packages import make_package, manifest, public_key
 
 from incamera.axis_os.accounts import make_account
 from incamera.axis_os.answers import ROUTES, answer
@@ -27,7 +27,8 @@ SERIAL = "0123456789AB"
 
 def make_camera(folder: Path, version: str = "12.9.57", pictures: Pictures | None = None) -> Camera:
     places = Places(packages=folder / "packages", kept=folder / "kept" / "state.json", parameters=folder / "parameters")
-    camera = Camera(Facts(version=version, architecture="armv7hf", serial=SERIAL), places, pictures=pictures)
+    facts = Facts(version=version, architecture="armv7hf", serial=SERIAL)
+    camera = Camera(facts, places, pictures=pictures, signing_key=public_key())
     with camera.changing() as kept:
         kept.accounts = {"root": make_account("root", "pass", camera.facts.realm)}
         kept.accounts["guest"] = make_account("guest", "pass", camera.facts.realm, ["viewer"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.vapix.packages import SIGNED, manifest
+from tests.unit.vapix.packages import manifest, public_key, sign
 from tests.waiting import wait_until
 
 from incamera.axis_os import running
@@ -25,7 +25,8 @@ Install = Callable[..., None]
 
 def open_camera(folder: Path) -> Camera:
     places = Places(packages=folder / "packages", kept=folder / "kept" / "state.json", parameters=folder / "parameters")
-    camera = Camera(Facts(version="12.9.57", architecture="armv7hf", serial="0123456789AB"), places)
+    facts = Facts(version="12.9.57", architecture="armv7hf", serial="0123456789AB")
+    camera = Camera(facts, places, signing_key=public_key())
     camera.boot()
     return camera
 
@@ -53,7 +54,7 @@ def install(camera: Camera, script: str, *, files: dict[str, str] | None = None,
             info.size, info.mode = len(text), 0o755
             archive.addfile(info, io.BytesIO(text.encode()))
     path = camera.places.kept.with_name("own.eap")
-    path.write_bytes(gzip.compress(packed.getvalue()) + SIGNED)
+    path.write_bytes(sign(gzip.compress(packed.getvalue())))
     camera.install(path)
 
 

@@ -6,11 +6,36 @@ import gzip
 import io
 import json
 import tarfile
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-SIGNATURE = b"-----BEGIN PGP SIGNATURE-----\nx\n-----END PGP SIGNATURE-----\n"
-SIGNED = SIGNATURE + len(SIGNATURE).to_bytes(4, "big") + b"\0\0\0\1" + bytes.fromhex("658d14ab4207aac6")
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from incamera.archives.openpgp import PublicKey, make_signature
+from incamera.archives.signature import make_trailer
+
+
+@cache
+def private_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def public_key() -> PublicKey:
+    """Return the key that packages are signed with."""
+    return PublicKey(private_key().public_key().public_numbers().n)
+
+
+def sign(data: bytes, key: PublicKey | None = None) -> bytes:
+    """Return the package *data* with a signature that names *key* behind it."""
+
+    def encrypt(digest: bytes) -> bytes:
+        return private_key().sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA512()))
+
+    return data + make_trailer(make_signature([data], key or public_key(), 1_700_000_000, encrypt))
 
 
 def manifest(name: str = "own_app", version: str = "1.0.0", **setup: Any) -> dict[str, Any]:
@@ -42,12 +67,13 @@ def make_package(path: Path, document: Any = None, *, signed: bool = False, conf
             info = tarfile.TarInfo(name)
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
-    path.write_bytes(gzip.compress(packed.getvalue(), mtime=0) + (SIGNED if signed else b""))
+    data = gzip.compress(packed.getvalue(), mtime=0)
+    path.write_bytes(sign(data) if signed else data)
     return path
 
 
 def name_and_version(data: bytes) -> tuple[str, str]:
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data.partition(SIGNED)[0]))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(zlib.decompressobj(wbits=31).decompress(data))) as archive:
         stream = archive.extractfile("manifest.json")
         assert stream is not None
         setup = json.load(stream)["acapPackageConf"]["setup"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from incamera.archives.openpgp import PublicKey
 from incamera.axis_os.apache import APACHE_MODULES
 from incamera.targets.profile import require_profile
 from incamera.virtual.web_server import BACK_END, FOLDER, STARTER, back_end_files, web_members, web_packages
@@ -83,7 +84,7 @@ def test_each_camera_gets_a_password_and_a_certificate_of_its_own(tmp_path: Path
     found = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        found.append(prepare_web(PROFILE, tmp_path / name, MAC))
+        found.append(prepare_web(PROFILE, tmp_path / name, MAC, PublicKey(0xABC)))
     one, two = found
     assert one.record["certificate"] != two.record["certificate"]
     passwords = [(tmp_path / name / "password").read_text().strip() for name in ("one", "two")]
@@ -91,6 +92,7 @@ def test_each_camera_gets_a_password_and_a_certificate_of_its_own(tmp_path: Path
     assert stat.S_IMODE((tmp_path / "one/password").stat().st_mode) == 0o600
     settings = json.loads(base64.b64decode(one.settings))
     assert settings["serial"] == "00408C010203"
+    assert settings["signing_key"] == "abc"
     assert passwords[0] not in json.dumps(settings)
     # link.sh reads words.
     assert not set(one.settings) & set(" \t\n\\")
