@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from incamera.archives import BadArchive, TooLarge
 from incamera.axis_os.applications import Code, Installed, Refused, describe_app
+from incamera.axis_os.facts import load_generations
 from incamera.axis_os.multipart import BadUpload, save_file
 from incamera.axis_os.parameters import (
     Parameter,
@@ -37,7 +38,7 @@ from incamera.axis_os.unpacking import unpack
 from incamera.eap.conf_reading import parse_cgi_conf, parse_package_conf
 from incamera.eap.prediction import CameraState, predict
 from incamera.eap.signer import find_signature_problem
-from incamera.eap.summary import read_summary
+from incamera.eap.summary import read_installed, read_summary
 from incamera.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,6 +108,47 @@ class Camera:
         with suppress(OSError):
             places.parameters.chmod(0o777)
         self.kept: Kept = load_kept(places.kept)
+        first = load_generations().get(self.kept.first_version.partition(".")[0])
+        self.facts = replace(facts, has_http=first is not None and "80" in first["schemes"])
+
+    def find_upgrade_problem(self) -> str | None:
+        """Return why this AXIS OS cannot take over from the one that ran last; None when it can, or is the same.
+
+        One installed app that does not fit undoes the upgrade of all. Nobody tells how AXIS OS 13 sees that a 32-bit
+        app was built before the 64-bit time_t: that is not looked at.
+        """
+        if self.kept.version in ("", self.facts.version) or not self.facts.rules["judges_upgrade"]:
+            return None
+        state = CameraState(
+            version=self.facts.version,
+            architecture=self.facts.architecture,
+            takes_unsigned=self.switch("AllowUnsigned") or False,
+        )
+        for app in self.kept.apps.values():
+            try:
+                package = read_installed(self.places.packages / app.name, is_signed=app.is_signed)
+            except ConfigError as error:
+                return f"{app.name}: {error}"
+            verdicts = predict(package, state)
+            if verdicts and verdicts[0].code is not None:
+                return f"{app.name}: {verdicts[0].text}"
+        return None
+
+    def _finish_upgrade(self) -> None:
+        """Keep which AXIS OS runs; install each app again when it is another one than before."""
+        version = self.facts.version
+        if self.kept.version == version:
+            return
+        for app in self.kept.apps.values() if self.kept.version else ():
+            folder = self.places.packages / app.name
+            conf = parse_package_conf(_read(folder / "package.conf"))
+            script = conf.get("POSTINSTALLSCRIPT", "")
+            if script and (code := self._script(app, script, folder)) != 0:
+                self.log.write(app.name, f"its install script has ended with exit code {code}", level="ERR")
+            self.log.write("acapctl", f"Installed '{app.name}' {app.version}", pid=os.getpid())
+        with self.changing() as kept:
+            kept.first_version = kept.first_version or version
+            kept.version = version
 
     def boot(self) -> None:
         """Make the users of the installed apps, and start those that ran before and start by themselves."""
@@ -117,6 +159,7 @@ class Camera:
         for left in self.places.packages.glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
         self._write_users()
+        self._finish_upgrade()
         for app in self.kept.apps.values():
             runner = self._runners[app.name] = self._runner(app)
             if app.is_wanted and app.run_mode != "never":

@@ -9,14 +9,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+_HTTP = {"80": "Digest"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """A camera: its AXIS OS *version* ("12.9.57"), *architecture*, and *serial* number, twelve hexadecimal digits."""
+    """A camera: its AXIS OS *version* ("12.9.57"), *architecture*, and *serial* number, twelve hexadecimal digits.
+
+    *has_http*: it serves without encryption, too, since it was upgraded from an AXIS OS that does.
+    """
 
     version: str
     architecture: str
     serial: str
+    has_http: bool = False
 
     @property
     def generation(self) -> str:
@@ -35,13 +41,14 @@ class Facts:
     @property
     def rules(self) -> Mapping[str, Any]:
         """Return what its AXIS OS does in its own way."""
-        return load_generations()[self.generation]
+        rules = load_generations()[self.generation]
+        return rules | {"schemes": _HTTP | rules["schemes"]} if self.has_http else rules
 
 
 @cache
-def load_generations() -> Mapping[str, Mapping[str, Any]]:
+def load_generations() -> Mapping[str, dict[str, Any]]:
     """Return the table of each AXIS OS, by its number: "12"."""
-    found: Mapping[str, Mapping[str, Any]] = tomllib.loads(
+    found: Mapping[str, dict[str, Any]] = tomllib.loads(
         (Path(__file__).parent / "data" / "generations.toml").read_text("utf-8")
     )["generations"]
     return found

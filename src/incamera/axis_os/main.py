@@ -215,7 +215,7 @@ def _wait_for_settings() -> dict[str, Any]:
     return found
 
 
-def _start_apache(facts: Facts) -> None:
+def _start_apache() -> None:
     with suppress(OSError, ValueError):  # one of a back end that has ended
         os.kill(int((RUN / "apache.pid").read_text()), signal.SIGKILL)
         (RUN / "apache.pid").unlink()
@@ -274,12 +274,17 @@ def main() -> None:
     _write("certificate.pem", settings["certificate"])
     key = PublicKey(int(settings["signing_key"], 16))
     camera = server.camera = Camera(facts, PLACES, on_change=_write_files, restart=_restart, signing_key=key)
+    if problem := camera.find_upgrade_problem():
+        # The host starts the AXIS OS of before again, with the disks as they were.
+        _write("refused", f"{problem}\n")
+        _write("ready", "")
+        signal.pause()
     if not camera.kept.accounts and not camera.kept.was_set_back and settings["accounts"]:
         with camera.changing() as kept:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
     _write_files(camera)
-    _start_apache(facts)
-    _wait_until_serving(facts)
+    _start_apache()
+    _wait_until_serving(camera.facts)
     _write("ready", "")
     _wait_until_noted()
     camera.boot()

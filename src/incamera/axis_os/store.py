@@ -19,6 +19,7 @@ FIRST_UID = 2000
 class Kept:
     """The values that are kept. *next_uid*: no later app gets the user of an earlier one.
 
+    *version*: the AXIS OS that has run last, and *first_version* the one that ran first.
     *was_set_back*: by a factory default, after which a camera has no account until somebody makes the first.
     """
 
@@ -29,6 +30,8 @@ class Kept:
     next_uid: int = FIRST_UID
     ssh_users: dict[str, SshUser] = field(default_factory=dict)
     was_set_back: bool = False
+    version: str = ""
+    first_version: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -39,6 +42,8 @@ class Kept:
             "next_uid": self.next_uid,
             "ssh_users": {name: user.to_json() for name, user in self.ssh_users.items()},
             "was_set_back": self.was_set_back,
+            "version": self.version,
+            "first_version": self.first_version,
         }
 
     @classmethod
@@ -51,6 +56,8 @@ class Kept:
             next_uid=int(table["next_uid"]),
             ssh_users={name: SshUser(**one) for name, one in table.get("ssh_users", {}).items()},
             was_set_back=table.get("was_set_back") is True,
+            version=str(table.get("version", "")),
+            first_version=str(table.get("first_version", "")),
         )
 
 

@@ -1,4 +1,4 @@
-"""`incamera virtual start|stop|restart|list|profiles|sign`, and what apps in virtual cameras learn, meet and draw."""
+"""`incamera virtual start|stop|restart|upgrade|list|profiles|sign`, and what apps in virtual cameras learn and draw."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from incamera.console import Console
+    from incamera.store import Store
     from incamera.virtual.camera import VirtualCamera
     from incamera.virtual.services import Event, Parameter
 
@@ -54,6 +55,16 @@ def add_parser(commands: Any) -> None:
     )
     restart.add_argument("name", nargs="?", metavar="NAME", help="the camera (default: the only one that runs)")
     restart.add_argument("--hard", action="store_true", help="as a power cut does: only what was synced stays")
+    upgrade = add_command(
+        actions,
+        "upgrade",
+        execute_upgrade,
+        help="upgrade a virtual camera to a newer AXIS OS; its apps and settings stay",
+        description="Upgrade a virtual camera with a web server to a newer AXIS OS. Its flash and SD card stay. From "
+        "AXIS OS 13 on, the upgrade is undone when an installed app does not fit.",
+    )
+    upgrade.add_argument("profile", metavar="PROFILE", help="the camera and AXIS OS version that it is to imitate")
+    upgrade.add_argument("--device", metavar="NAME", help="the virtual camera (default: the only one that runs)")
     add_command(actions, "list", execute_list, help="list the running virtual cameras")
     add_command(
         actions,
@@ -191,21 +202,45 @@ def execute_stop(arguments: argparse.Namespace, console: Console) -> int:
 
 def execute_restart(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.context import Context  # lazy: start-up
-    from incamera.errors import DeviceError, UsageError
-    from incamera.virtual.camera import list_cameras, restart_camera
+    from incamera.virtual.camera import restart_camera
 
     store = Context.open(console).store
-    running = [camera.name for camera in list_cameras(store)]
-    if not arguments.name and len(running) > 1:
-        hint = f"name one, as in `incamera virtual restart {running[0]}`"
-        raise UsageError(f"{_SEVERAL}: {', '.join(running)}", hint=hint)
-    if not arguments.name and not running:
-        raise DeviceError("no virtual camera is running", hint="start one with `incamera virtual start`")
-    camera = restart_camera(store, arguments.name or running[0], power_cut=arguments.hard)
+    name = arguments.name or _only_camera(store, "virtual restart {}")
+    camera = restart_camera(store, name, power_cut=arguments.hard)
     if arguments.json:
         console.emit({**_describe(camera), "restarts": camera.restarts})
     else:
         console.print(f"{camera.name} has restarted; its flash and SD card are as they were, its RAM is empty")
+    return 0
+
+
+def _only_camera(store: Store, command: str) -> str:
+    """Return the name of the only camera that runs. With several, *command* is shown with the name of one of them."""
+    from incamera.errors import DeviceError, UsageError  # lazy: start-up
+    from incamera.virtual.camera import list_cameras
+
+    running = [camera.name for camera in list_cameras(store)]
+    if not running:
+        raise DeviceError("no virtual camera is running", hint="start one with `incamera virtual start`")
+    if len(running) > 1:
+        hint = f"name one, as in `incamera {command.format(running[0])}`"
+        raise UsageError(f"{_SEVERAL}: {', '.join(running)}", hint=hint)
+    return running[0]
+
+
+def execute_upgrade(arguments: argparse.Namespace, console: Console) -> int:
+    from incamera.context import Context  # lazy: start-up
+    from incamera.targets.profile import require_profile
+    from incamera.virtual.upgrade import upgrade_camera
+
+    context = Context.open(console)
+    profile = require_profile(arguments.profile)
+    name = arguments.device or _only_camera(context.store, f"virtual upgrade {profile.name} --device {{}}")
+    camera = upgrade_camera(context, name, profile)
+    if arguments.json:
+        console.emit({**_describe(camera), "restarts": camera.restarts})
+    else:
+        console.paragraph(f"{camera.name} is {camera.profile} now; its apps and settings are as they were")
     return 0
 
 

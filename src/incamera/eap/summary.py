@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,6 +61,15 @@ def read_summary(path: Path) -> Summary:
             f"{path} is not a package: {error}", hint="`incamera package` makes one, and prints where it is"
         ) from error
     return _describe(path, texts, signed, size)
+
+
+def read_installed(folder: Path, *, is_signed: bool) -> Summary:
+    """Return the summary of the package that is unpacked in *folder*. Raises ConfigError when it is damaged."""
+    texts = {}
+    for name in (FILE, PACKAGE_CONF):
+        with suppress(OSError), (folder / name).open("rb") as stream:
+            texts[name] = stream.read(_MOST_BYTES)
+    return _describe(folder, texts, is_signed, 0)
 
 
 def _is_signed(stream: BinaryIO) -> bool:

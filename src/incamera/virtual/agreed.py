@@ -6,6 +6,9 @@ import signal
 
 # The file in the camera's folder that describes the running camera.
 RECORD = "camera.json"
+# A file there: the AXIS OS that the camera is to have from its next restart on. The supervisor then writes another,
+# with what has come of it.
+UPGRADE, UPGRADED = "upgrade.json", "upgraded.json"
 # The signals that have the supervisor restart the camera, as `reboot` does and as a power cut.
 RESTART, POWER_CUT = signal.SIGUSR1, signal.SIGUSR2
 # The camera's ports that can be forwarded, by their names in the record.

@@ -261,11 +261,17 @@ def restart_camera(store: Store, name: str, *, power_cut: bool = False) -> Virtu
     if camera.restarts < 0:
         hint = f"end it with `incamera virtual stop {name}`, and start another"
         raise DeviceError(f"{name} was started by an older version, which cannot restart it", hint=hint)
+    return await_restart(store, camera, POWER_CUT if power_cut else RESTART)
+
+
+def await_restart(store: Store, camera: VirtualCamera, how: signal.Signals) -> VirtualCamera:
+    """Have *camera*'s supervisor restart it, and return it once its servers answer. Raises DeviceError."""
+    name = camera.name
     supervisor = _open_supervisor(camera)
     if supervisor is None:
         return require_camera(store, name)  # which raises
     try:
-        signal.pidfd_send_signal(supervisor, POWER_CUT if power_cut else RESTART)
+        signal.pidfd_send_signal(supervisor, how)
         deadline = time.monotonic() + _RESTART_TIMEOUT_SECONDS
         while (again := require_camera(store, name)).restarts == camera.restarts:
             if time.monotonic() > deadline:

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 # What link.sh says is shorter.
 _LONGEST_LINE = 4096
 _LONGEST_USE = 200
+_LONGEST_REASON = 1000
 # On a busy computer, the camera may set its clock long after it was told the time. So it is told again.
 _SLOW_WAKE_SECONDS = 1.0
 _SLOW_CLOCK_SECONDS = 0.1
 _CLOCK_TRIES = 3
+
+
+class UpgradeRefused(DeviceError):
+    """The camera was upgraded, and an app does not fit its new AXIS OS. The message names it."""
 
 
 class GuestLink:
@@ -42,10 +47,13 @@ class GuestLink:
     def wake(self, host_name: str, mac: str, settings: str) -> None:
         """Give the resumed camera time, names, random numbers and the *settings* of its web server, if it has one.
 
-        Its disks are mounted and its servers started then.
+        Its disks are mounted and its servers started then. Raises UpgradeRefused when an app does not fit its AXIS OS.
         """
         asked = time.monotonic()
-        if self._ask("wake", _now(), host_name, mac, secrets.token_hex(64), settings) != "awake":
+        answer = self._ask("wake", _now(), host_name, mac, secrets.token_hex(64), settings)
+        if answer.startswith("refused "):
+            raise UpgradeRefused("".join(filter(str.isprintable, answer.removeprefix("refused ")))[:_LONGEST_REASON])
+        if answer != "awake":
             raise DeviceError("the camera did not wake up")
         if time.monotonic() - asked > _SLOW_WAKE_SECONDS:
             self.set_clock()

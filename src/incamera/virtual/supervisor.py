@@ -29,11 +29,12 @@ from typing import Any
 
 from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent
-from incamera.virtual.agreed import PORT_NAMES, POWER_CUT, RECORD, RESTART
+from incamera.virtual.agreed import PORT_NAMES, POWER_CUT, RECORD, RESTART, UPGRADE, UPGRADED
 from incamera.virtual.camera_port import CameraPort
+from incamera.virtual.guest_link import UpgradeRefused
 from incamera.virtual.machine import SIGNALS, Machine, running_machine
 from incamera.virtual.monitor import QemuCrashed
-from incamera.virtual.supervisor_request import SupervisorRequest
+from incamera.virtual.supervisor_request import SupervisorRequest, Upgrade
 from incamera.virtual.watch import Ends, StarterGone, Stop, Watch
 
 _TAIL_BYTES = 4000
@@ -100,6 +101,8 @@ class _Camera:
         self.found: dict[str, Any] = {"pid": os.getpid(), "restarts": 0, "used_by": None}
         self.found |= {PORT_NAMES[port]: own.number for port, own in self.ports.items()}
         self.woke: float | None = None
+        # Of a camera that is being upgraded: the request of before.
+        self.before: SupervisorRequest | None = None
         # A handler of signals writes to it which restart is asked for.
         self.asked, self.ask = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         for number in (RESTART, POWER_CUT):
@@ -123,17 +126,49 @@ class _Camera:
         failures = 0
         while failures < _MOST_FAILURES:
             self.woke = None
+            self._take_upgrade()
             try:
                 if self._run_once() is _End.off:
                     return
                 failures = 0
-            except DeviceError:
+            except DeviceError as error:
                 if self.is_first:
                     raise
+                if self.before is not None:
+                    self._roll_back(error)
+                    continue
                 is_stable = self.woke is not None and time.monotonic() - self.woke > _STABLE_AFTER_SECONDS
                 failures = 0 if is_stable else failures + 1
             self.found["restarts"] += 1
         raise DeviceError(f"QEMU crashed {failures} times soon after its start")
+
+    def _take_upgrade(self) -> None:
+        """Become what the file UPGRADE asks for, if it is there. The disks are kept as they are, for a roll-back."""
+        path = self.request.folder / UPGRADE
+        try:
+            upgrade = Upgrade.parse(path.read_bytes())
+        except FileNotFoundError:
+            return
+        path.unlink()
+        for disk in self.request.disks:
+            shutil.copyfile(disk.path, _kept(disk.path))
+        self.before, self.request = self.request, upgrade.apply(self.request)
+
+    def _roll_back(self, error: DeviceError) -> None:
+        """Make the camera what it was before the upgrade, which has failed with *error*."""
+        if self.before is None:
+            return
+        self.request, self.before = self.before, None
+        for disk in self.request.disks:
+            _kept(disk.path).replace(disk.path)
+        self._write(UPGRADED, {"refused": str(error), "crashed": not isinstance(error, UpgradeRefused)})
+
+    def _finish_upgrade(self) -> None:
+        if self.before is not None:
+            self.before = None
+            for disk in self.request.disks:
+                _kept(disk.path).unlink(missing_ok=True)
+            self._write(UPGRADED, {"refused": None})
 
     def _run_once(self) -> _End:
         """Start QEMU, and return how the camera has ended. Raises DeviceError when QEMU has, or the camera hangs."""
@@ -174,6 +209,7 @@ class _Camera:
             if request.speaks_ssh:
                 self._read_banner(machine.ports[_SSH_PORT])
         self.woke = time.monotonic()
+        self._finish_upgrade()
         self._open_ports(machine)
         is_first = self.is_first
         if is_first:
@@ -188,14 +224,16 @@ class _Camera:
 
     def _record(self, **changes: object) -> None:
         self.found |= changes
-        path = self.request.folder / RECORD
-        temporary = path.with_name(f"{RECORD}.new")
         try:
-            temporary.write_text(json.dumps(self._description(), indent=1) + "\n")
-            temporary.replace(path)
+            self._write(RECORD, self._description())
         except OSError:
-            if not path.exists():  # a full disk does not end a camera that runs
+            if not (self.request.folder / RECORD).exists():  # a full disk does not end a camera that runs
                 raise
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        temporary = self.request.folder / f"{name}.new"
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+        temporary.replace(self.request.folder / name)
 
     def _read_banner(self, port: int) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=self.request.timeout) as connection:
@@ -266,6 +304,11 @@ class _Camera:
     def _ask_for_restart(self, number: int, _frame: FrameType | None) -> None:
         with suppress(BlockingIOError):
             os.write(self.ask, bytes([number]))
+
+
+def _kept(disk: Path) -> Path:
+    """Return where a disk is kept as it was before an upgrade."""
+    return disk.with_name(f"{disk.name}.before")
 
 
 def _report(answer: dict[str, Any]) -> None:

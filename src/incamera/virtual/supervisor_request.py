@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,33 @@ class SupervisorRequest:
                 "discard": Path(table["discard"]) if table["discard"] else None,
                 "disks": tuple(_parse_disk(disk) for disk in table["disks"]),
             }
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upgrade:
+    """What changes in a camera's request when it gets another AXIS OS. *record* has what its record says then."""
+
+    machine: tuple[str, ...]
+    state: Path
+    speaks_ssh: bool
+    record: dict[str, Any]
+
+    def dump(self) -> bytes:
+        return json.dumps(asdict(self), default=str).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Upgrade:
+        table = json.loads(data)
+        return cls(**table | {"machine": tuple(table["machine"]), "state": Path(table["state"])})
+
+    def apply(self, request: SupervisorRequest) -> SupervisorRequest:
+        return replace(
+            request,
+            machine=self.machine,
+            state=self.state,
+            speaks_ssh=self.speaks_ssh,
+            record={**(request.record or {}), **self.record},
         )
 
 

@@ -334,3 +334,46 @@ def test_discovery_of_device_configuration_has_the_recorded_form(tmp_path: Path)
         for name, versions in document["apis"].items():
             assert versions == recorded_form["apis"][name]
         assert {**document, "apis": {}} == {**recorded_form, "apis": {}}
+
+
+@pytest.mark.parametrize(
+    ("setup", "signed", "version", "problem"),
+    [
+        ({}, True, "13.0.33", None),
+        ({}, False, "13.0.33", "own_app: the package is not signed"),
+        ({"compatibleOsVersions": [{"min": "11.11", "max": "12"}]}, True, "13.0.33", "own_app: "),
+        # Only AXIS OS 13 looks at what is installed.
+        ({}, False, "12.11.77", None),
+    ],
+)
+def test_one_app_that_does_not_fit_undoes_an_upgrade(
+    setup: dict[str, Any], signed: bool, version: str, problem: str | None, tmp_path: Path
+) -> None:
+    before = make_camera(tmp_path, "11.11.192")
+    assert before.find_upgrade_problem() is None
+    assert upload(before, make_package(tmp_path / "own.eap", manifest(**setup), signed=signed)) == "OK"
+    assert make_camera(tmp_path, "11.11.192").find_upgrade_problem() is None
+    facts = Facts(version=version, architecture="armv7hf", serial=SERIAL)
+    after = Camera(facts, before.places, signing_key=public_key())
+    found = after.find_upgrade_problem()
+    assert found is None if problem is None else (found or "").startswith(problem)
+    (tmp_path / "packages/own_app/manifest.json").write_text("{")
+    assert (after.find_upgrade_problem() is None) == version.startswith("12.")
+
+
+def test_upgraded_camera_serves_without_encryption_as_before(tmp_path: Path) -> None:
+    assert make_camera(tmp_path / "new", "13.0.33").facts.rules["schemes"].keys() == {"443"}
+    make_camera(tmp_path / "old", "12.11.77")
+    assert make_camera(tmp_path / "old", "13.0.33").facts.rules["schemes"].keys() == {"80", "443"}
+
+
+@pytest.mark.starts_processes
+def test_upgrade_runs_install_scripts_again(tmp_path: Path) -> None:
+    camera = make_camera(tmp_path, "11.11.192")
+    assert upload(camera, make_package(tmp_path / "own.eap", signed=True)) == "OK"
+    folder = tmp_path / "packages/own_app"
+    (folder / "package.conf").write_text('POSTINSTALLSCRIPT="post.sh"\n')
+    (folder / "post.sh").write_text("#!/bin/sh\necho again >>localdata/log\n")
+    for _ in range(2):
+        assert make_camera(tmp_path, "13.0.33").kept.version == "13.0.33"
+    assert (folder / "localdata/log").read_text() == "again\n"

@@ -1,6 +1,7 @@
 """A program that the supervisor takes for QEMU: its monitor, and a camera that answers over the virtio port.
 
 Its SSH server says a banner, and then what it is told. The first argument is a file: it says what uses the camera.
+Others are what it answers when it is to wake up.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import select
 import socket
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 
@@ -42,7 +44,8 @@ def main() -> None:
                             say(event="SHUTDOWN", data={"guest": True, "reason": "guest-reset"})
                             os._exit(0)
                         use = Path(sys.argv[1]).read_text() if word == "use" else ""
-                        link.sendall(f"{number} {use or {'wake': 'awake'}.get(word, 'set')}\n".encode())
+                        awake = " ".join(takewhile(lambda word: word[0] != "-", sys.argv[2:])) or "awake"
+                        link.sendall(f"{number} {use or {'wake': awake}.get(word, 'set')}\n".encode())
             elif data := ready.recv(65536):
                 ready.sendall(data)
             else:

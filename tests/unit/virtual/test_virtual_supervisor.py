@@ -17,9 +17,18 @@ import pytest
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 from incamera.errors import DeviceError
-from incamera.virtual.camera import VirtualCamera, list_cameras, require_camera, restart_camera, stop_camera
+from incamera.virtual.agreed import RESTART, UPGRADE, UPGRADED
+from incamera.virtual.camera import (
+    VirtualCamera,
+    await_restart,
+    list_cameras,
+    require_camera,
+    restart_camera,
+    stop_camera,
+)
+from incamera.virtual.qemu import Disk
 from incamera.virtual.supervisor_client import start_supervisor
-from incamera.virtual.supervisor_request import SupervisorRequest
+from incamera.virtual.supervisor_request import SupervisorRequest, Upgrade
 
 if TYPE_CHECKING:
     from incamera.store import Store
@@ -49,11 +58,12 @@ def camera(store: Store, tmp_path: Path, use: Path) -> Iterator[VirtualCamera]:
     folder.mkdir(parents=True)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    (folder / "flash.qcow2").write_text("as it was")
     request = SupervisorRequest(
         machine=(sys.executable, str(Path(__file__).with_name("fake_qemu.py")), str(use)),
         folder=folder,
         state=tmp_path / "state",
-        disks=(),
+        disks=(Disk(serial="flash", path=folder / "flash.qcow2"),),
         save=False,
         owner=os.getpid(),
         record=RECORD,
@@ -102,6 +112,44 @@ def test_restart_ends_connections_and_keeps_the_address(
     assert (again.ssh_port, again.pid, again.restarts) == (camera.ssh_port, camera.pid, 1)
     assert again.qemu_pid != camera.qemu_pid
     call(again).close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        ("awake", None),
+        ("refused app: it is old", "app: it is old"),
+        ("refused app: \x1b[31mred", "app: [31mred"),
+        ("asleep", "the camera did not wake up"),
+        ("crashes", "QEMU"),
+    ],
+)
+def test_upgrade_takes_effect_or_leaves_the_camera_as_it_was(
+    answer: str, refused: str | None, store: Store, camera: VirtualCamera, use: Path, tmp_path: Path
+) -> None:
+    folder = store.root / "virtual" / NAME
+    program = Path(__file__).with_name("fake_qemu.py") if answer != "crashes" else tmp_path / "missing"
+    upgrade = Upgrade(
+        machine=(sys.executable, str(program), str(use), *answer.split()),
+        state=tmp_path / "state",
+        speaks_ssh=True,
+        record={"profile": "axis-os-13-armv7hf", "ssh_user": ""},
+    )
+    (folder / UPGRADE).write_bytes(upgrade.dump())
+    again = await_restart(store, camera, RESTART)
+    outcome = json.loads((folder / UPGRADED).read_text())
+    if refused is None:
+        assert outcome["refused"] is None
+        assert (again.profile, again.ssh_user) == ("axis-os-13-armv7hf", "")
+    else:
+        assert refused in outcome["refused"]
+        assert (again.profile, again.ssh_user) == (camera.profile, camera.ssh_user)
+    assert (again.ssh_port, again.pid) == (camera.ssh_port, camera.pid)
+    assert sorted(path.name for path in folder.glob("*flash*")) == ["flash.qcow2"]
+    assert (folder / "flash.qcow2").read_text() == "as it was"
+    call(again).close()
+    # A later restart is none into the other AXIS OS.
+    assert restart_camera(store, NAME).profile == again.profile
 
 
 def test_camera_that_ends_again_and_again_is_given_up(store: Store, camera: VirtualCamera) -> None:

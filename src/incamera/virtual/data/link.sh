@@ -68,8 +68,11 @@ while read -r word number time name address random settings <&3; do
             case $services in *web*) incamera-web "$settings" & starters="$starters $!" ;; esac
             wait $starters
             note_processes
+            answer=awake
+            # By the back end: an app does not fit this AXIS OS.
+            if [ -e /run/axis/refused ]; then read -r reason </run/axis/refused && answer="refused $reason"; fi
             case $services in *web*) : >/run/axis/noted ;; esac
-            echo "$number awake" >&3
+            echo "$number $answer" >&3
             ;;
         clock)
             printf "$time" | set-clock
