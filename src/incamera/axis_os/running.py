@@ -64,6 +64,8 @@ class Runner:
             "LOGNAME": self.app.user,
             "SHELL": "/bin/sh",
             "G_SLICE": "always-malloc",
+            # For the stand-ins of the camera's libraries, which no camera has.
+            "INCAMERA_RESOURCES": " ".join(self.app.resources),
         }
         if self.app.fast_cgi:
             environment["FCGI_SOCKET_NAME"] = f"/run/axis-fcgi/{self.app.name}.sock"

@@ -86,11 +86,16 @@ def test_camera_without_a_library_is_told_with_its_name(built_module: Path) -> N
 
 
 @pytest.mark.starts_processes
-def test_app_without_overlays_in_its_manifest_is_told_what_it_lacks(built_module: Path) -> None:
+@pytest.mark.parametrize(
+    "setting", [{"INCAMERA_AXOVERLAY_DENIED": "1"}, {"INCAMERA_RESOURCES": ""}], ids=["set", "installed"]
+)
+def test_app_without_overlays_in_its_manifest_is_told_what_it_lacks(
+    built_module: Path, setting: dict[str, str]
+) -> None:
     code = CODE.replace("import acap", "import acap, ctypes; ctypes.CDLL(sys.argv[3])", 1)
     uses = {"overlay": USES["libaxoverlay2.so.1"]}
     library = str(STAND_INS / NEWEST / "libaxoverlay2.so.1")
-    told = run(code, str(built_module), json.dumps(uses), library, INCAMERA_AXOVERLAY_DENIED="1")
+    told = run(code, str(built_module), json.dumps(uses), library, **setting)
     kinds, text = told["overlay"]
     assert {"DrawingDenied", "PermissionError"} <= set(kinds)
     assert '"overlay": {"enabled": true}' in text

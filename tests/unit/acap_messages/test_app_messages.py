@@ -292,9 +292,26 @@ def run_alone(built_module: Path, folder: Path, libraries: tuple[str, ...], topi
         text=True,
         timeout=120,
         check=False,
+        umask=0o022,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.starts_processes
+def test_apps_of_other_users_may_write_what_an_app_has_made(built_module: Path, tmp_path: Path) -> None:
+    run_alone(built_module, tmp_path, (HUB,), SCENE, INCAMERA_MESSAGES_RESTART_AFTER="1")
+    modes = {name: (tmp_path / name).stat().st_mode & 0o777 for name in (".lock", "log")}
+    assert modes == {".lock": 0o666, "log": 0o666}
+
+
+@pytest.mark.starts_processes
+def test_installed_app_needs_the_resource_for_the_data_hub_alone(built_module: Path, tmp_path: Path) -> None:
+    settings = {"INCAMERA_RESOURCES": "deviceDataHubs overlay", "INCAMERA_MESSAGES_RESTART_AFTER": "3"}
+    assert "PermissionError" in run_alone(built_module, tmp_path, (HUB,), SCENE, **settings).split()
+    assert "observations" in run_alone(built_module, tmp_path, (BROKER,), SCENE.removeprefix("mdb."), **settings)
+    settings["INCAMERA_RESOURCES"] += " deviceDataHub"
+    assert "observations" in run_alone(built_module, tmp_path, (HUB,), SCENE, **settings)
 
 
 @pytest.mark.starts_processes

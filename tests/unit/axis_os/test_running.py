@@ -77,6 +77,14 @@ def test_output_of_an_app_is_in_the_log_and_it_ends_with_sigterm(camera: Camera)
     assert shown(camera)[-1] == "systemd[1]: Stopped sdkown_app.service - own_app."
 
 
+def test_app_is_told_which_resources_its_manifest_asks_for(camera: Camera) -> None:
+    resources = {"overlay": {"enabled": True, "required": False}, "deviceDataHub": {"enabled": False}}
+    document = manifest() | {"schemaVersion": "2.2.0", "resources": resources}
+    install(camera, 'echo "may: $INCAMERA_RESOURCES."', files={"manifest.json": json.dumps(document)})
+    camera.control("start", "own_app")
+    wait_until(lambda: any(line.endswith("may: overlay.") for line in shown(camera)), lambda: str(shown(camera)))
+
+
 def test_app_that_ignores_sigterm_is_killed(camera: Camera, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "STOP_SECONDS", 0.2)
     install(camera, "trap '' TERM; echo up; while :; do sleep 1; done")

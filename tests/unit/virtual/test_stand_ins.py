@@ -10,7 +10,8 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from incamera.sdk.tables import axis_os_number, load_libraries
-from incamera.virtual.stand_ins import build
+from incamera.targets.architecture import Architecture
+from incamera.virtual.stand_ins import build, stand_ins
 
 
 def exported(path: Path) -> tuple[str, dict[str, set[str]]]:
@@ -65,6 +66,19 @@ def test_programs_of_larods_first_generations_find_their_functions() -> None:
     assert "LIBLAROD_1.0.0" in found["larodRunInference"] & found["larodSetChip"] & found["larodConnect"]
     assert "LIBLAROD_2.0.0" in found["larodLoadModel_API_VERSION_1"] & found["larodDestroyJobRequest"]
     assert "LIBLAROD_3.0.0" in found["larodDestroyTensors_API_VERSION_1"]
+
+
+def test_axis_os_13_has_no_message_broker_and_long_times() -> None:
+    for architecture in ("armv7hf", "aarch64"):
+        names = {
+            version: {path.name for path in stand_ins(Architecture(architecture), version)}
+            for version in ("12.11.77", "13.0.33")
+        }
+        assert names["12.11.77"] - names["13.0.33"] == {"libmdb.so.0"}
+        assert {"libaxoverlay2.so.1", "libdevice-data-hub-client-c.so.1"} <= names["13.0.33"]
+    folder = build.HERE / "bin/armv7hf"
+    assert b"__clock_gettime64\0" not in (folder / "12.11/libvdostream.so.1").read_bytes()
+    assert b"__clock_gettime64\0" in (folder / "13.0/libvdostream.so.1").read_bytes()
 
 
 def test_older_camera_lacks_what_is_newer() -> None:

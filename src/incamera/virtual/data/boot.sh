@@ -33,6 +33,10 @@ while read -r kind filesystem path options; do
     esac
 done </etc/places
 
+# Apps of all users share events and messages, and save pictures, where only root may make folders.
+mkdir -pm 777 /run/incamera-events /run/incamera-messages
+mkdir -pm 1777 /run/incamera-pictures
+
 # The saved state must know nothing of the disks: a restarted camera is resumed from it, with disks that have changed.
 # So the disks are formatted now, but mounted only by link.sh. Mounting them here loads the modules of the file systems.
 each_disk format_disk || fail "format $path"

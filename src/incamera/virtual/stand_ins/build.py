@@ -31,7 +31,8 @@ TARGETS = {
     "x86_64": ("x86_64-linux-gnu.2.28", "-mcpu=x86_64"),
 }
 """The last one is for trying programs on the host."""
-VERSIONS = {"armv7hf": ("10.12", "11.11"), "aarch64": ("10.12", "11.11"), "x86_64": ("10.12", "12.11")}
+_CAMERAS = ("10.12", "11.11", "12.11", "13.0")
+VERSIONS = {"armv7hf": _CAMERAS, "aarch64": _CAMERAS, "x86_64": ("10.12", "12.11")}
 """The AXIS OS of the libraries for each architecture: those of the virtual cameras."""
 FLAGS = (
     *(
@@ -51,6 +52,8 @@ FLAGS = (
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
 """Rows are a multiple of so many bytes. Apps that take the pitch for the width fail in one of the virtual cameras."""
+# From this AXIS OS on, times have 64 bits on armv7hf.
+LONG_TIMES = "13.0"
 # Those with values of GLib's GVariant. No public program calls them.
 LEFT_OUT = frozenset({"vdo_map_new_from_variant", "vdo_map_to_variant", "vdo_map_get_variant"})
 
@@ -61,12 +64,13 @@ class Imitated:
 
     `uses`: what it is linked with, beside the C library. `older`: functions of former generations, which are in no
     table, with their symbol versions, or "" where that is not known. `own`: what the stand-ins call of each other,
-    and no camera has.
+    and no camera has. `until`: the newest AXIS OS that has it, if a newer one has not.
     """
 
     uses: tuple[str, ...]
     older: Mapping[str, str] = field(default_factory=dict)
     own: tuple[str, ...] = ()
+    until: str = ""
 
 
 IMITATED = {
@@ -93,24 +97,31 @@ IMITATED = {
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
     "axoverlay": Imitated((*GLIB, "-lpthread", "-ldl"), own=("incamera_draw",)),
     "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
-    "mdb": Imitated(("-lpthread",)),
+    "mdb": Imitated(("-lpthread",), until="12.11"),
     "datahub": Imitated(("-lpthread",)),
 }
 
 
 def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> None:
     """Write the libraries for *architecture* into folders of *output*: `11.11/libvdostream.so.1`."""
-    target, cpu = TARGETS[architecture]
     environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
-        def compile_c(*words: str) -> None:
-            command = [*zig, "cc", "-target", target, cpu, *FLAGS, *words]
+        def compile_c(version: str, *words: str) -> None:
+            command = [*zig, "cc", *target_of(architecture, version), *FLAGS, *words]
             subprocess.run(command, cwd=folder, env=environment, check=True)
 
         for soname, define in GLIB.items():
-            compile_c(define, f"-Wl,-soname,{soname}", "-o", soname, str(HERE / "glib/libraries.c"), "-Wno-everything")
+            compile_c(
+                VERSIONS[architecture][0],
+                define,
+                f"-Wl,-soname,{soname}",
+                "-o",
+                soname,
+                str(HERE / "glib/libraries.c"),
+                "-Wno-everything",
+            )
         for library, imitated in IMITATED.items():
             for version in versions(library, architecture):
                 soname = write_sources(library, version, folder / library / version)
@@ -118,6 +129,7 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 sources = f"{library}/{version}"
                 compile_c(
+                    version,
                     *defines(version),
                     *("-I", str(HERE / "glib"), "-I", sources, f"-Wl,-soname,{soname}"),
                     f"-Wl,--version-script={sources}/versions.map",
@@ -129,12 +141,22 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
 def versions(library: str, architecture: str) -> list[str]:
     """Return the AXIS OS that *library* is built for: those that have it."""
     since = axis_os_number(load_libraries()[library].since)
-    return [version for version in VERSIONS[architecture] if axis_os_number(version) >= since]
+    until = axis_os_number(IMITATED[library].until or VERSIONS[architecture][-1])
+    return [version for version in VERSIONS[architecture] if since <= axis_os_number(version) <= until]
 
 
 def defines(version: str) -> list[str]:
     """Return the compiler's options that tell the C files for which AXIS OS they are."""
     return [f"-DAXIS_OS={axis_os_number(version)}", f"-DPITCH_STEP={PITCH_STEPS.get(version, 1)}"]
+
+
+def target_of(architecture: str, version: str) -> list[str]:
+    """Return the compiler's options that choose the processor, the C library, and how long times are."""
+    target, cpu = TARGETS[architecture]
+    if architecture != "armv7hf" or axis_os_number(version) < axis_os_number(LONG_TIMES):
+        return ["-target", target, cpu]
+    # glibc has had 64-bit times since 2.34.
+    return ["-target", "arm-linux-gnueabihf.2.34", cpu, "-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64"]
 
 
 def write_sources(name: str, version: str, folder: Path) -> str:

@@ -183,7 +183,7 @@ static bool log_line(const AXEventHandler *handler, const struct text *line)
     path_of(handler, "log", path);
     if (stat(path, &status) == 0 && status.st_size > MAXIMUM_LOG)
         begin_log(handler, path);
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int fd = service_open(path, O_WRONLY | O_APPEND);
     bool done = fd >= 0 && service_write(fd, line->data, line->size);
     if (fd >= 0)
         close(fd);
@@ -447,7 +447,7 @@ static void open_next_log(const AXEventHandler *handler, struct subscription *su
     subscription->log = open(path, O_RDONLY | O_CLOEXEC);
     if (subscription->log < 0) {
         path_of(handler, "log", path);
-        subscription->log = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+        subscription->log = service_open(path, O_RDONLY);
     }
     subscription->offset = 0;
     if (lock >= 0)
@@ -619,7 +619,7 @@ gboolean ax_event_handler_subscribe(AXEventHandler *event_handler, AXEventKeyVal
         return FALSE;
     }
     path_of(event_handler, "log", path);
-    own->log = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+    own->log = service_open(path, O_RDONLY);
     own->offset = own->log >= 0 ? lseek(own->log, 0, SEEK_END) : 0;
     collect_states(event_handler, own);
     close(lock);

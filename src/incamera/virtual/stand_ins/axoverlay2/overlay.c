@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "drawing.h"
+#include "resources.h"
 
 enum { ALIGNMENT = 16, MOST_PIXELS = 4096 * 4096, BUFFERS = 2, MOST_OVERLAYS = 32 };
 
@@ -92,7 +93,7 @@ void axo_err_clear(axo_err **err)
 bool axo_start(axo_settings *settings, axo_err **err)
 {
     (void)settings;
-    if (setting("INCAMERA_AXOVERLAY_DENIED")) {
+    if (setting("INCAMERA_AXOVERLAY_DENIED") || !may_use_resource("overlay")) {
         fail(err, AXO_ERR_NOT_AVAILABLE, "the program may not use overlays");
         return false;
     }

@@ -1,6 +1,7 @@
 /* The stand-in of the Data Hub's client: topics, writers and subscribers. All programs of a camera share a log and the
    definitions of topics. */
 #include "messages.h"
+#include "resources.h"
 
 #include <datahub/client.h>
 
@@ -359,7 +360,7 @@ bool dh_client_connect(DHClient *client, DHError **error)
 {
     if (!client)
         return fail(error, DH_ERR_INVALID_PARAMS, "no client");
-    if (messages_setting("INCAMERA_MESSAGES_DENIED"))
+    if (messages_setting("INCAMERA_MESSAGES_DENIED") || !may_use_resource("deviceDataHub"))
         return fail(error, DH_ERR_AUTHENTICATION_FAILED, "the program may not use the Data Hub");
     if (client->hub.running && !client->hub.down)
         return fail(error, DH_ERR_ALREADY_CONNECTED, "the client is connected already");

@@ -43,6 +43,21 @@ static inline bool service_make_folder(const char *folder)
     return errno == EEXIST;
 }
 
+/* Open the file PATH, which is made if it is not there. Programs of all users may read and write it, whatever the umask of
+   the one that makes it. Returns -1 on an error. */
+static inline int service_open(const char *path, int flags)
+{
+    struct stat status;
+    int fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+    for (int tries = 0; fd < 0 && errno == EACCES && tries < 10; tries++) {
+        usleep(1000); /* another user's program has just made it */
+        fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+    }
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 0666) != 0666)
+        fchmod(fd, 0666);
+    return fd;
+}
+
 /* Whether the host has the lock of FOLDER. A shell in the camera has no flock: it makes the folder .host, and waits until
    no program holds the lock. One that is left behind counts for HOST_SECONDS. */
 static inline bool service_host_has(const char *folder)
@@ -66,7 +81,7 @@ static inline int service_lock(const char *folder)
     snprintf(path, sizeof path, "%s/.lock", folder);
     if (!service_make_folder(folder))
         return -1;
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int lock = service_open(path, O_RDWR);
     if (lock < 0)
         return -1;
     for (;;) {

@@ -240,7 +240,7 @@ static inline bool messages_write(const char *folder, const char *topic, const c
     if (lock >= 0)
         messages_begin_log(folder);
     messages_path(folder, "log", path);
-    int fd = lock < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    int fd = lock < 0 ? -1 : service_open(path, O_WRONLY | O_APPEND);
     bool done = fd >= 0 && service_write(fd, line, (size_t)(at - line));
     if (fd >= 0)
         close(fd);
@@ -307,7 +307,7 @@ static inline void reader_open(struct reader *reader, const char *folder, unsign
     FILE *log = number ? fopen(path, "re") : NULL;
     if (!log) {
         messages_path(folder, "log", path);
-        int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+        int fd = service_open(path, O_RDONLY);
         log = fd < 0 ? NULL : fdopen(fd, "r");
     }
     if (reader->log)

@@ -1,0 +1,74 @@
+"""Uses what cameras have since AXIS OS 12, and answers each request with what came of it."""
+
+import base64
+import http.server
+import json
+import time
+
+import acap
+
+SQUARE = "mdb.com.axis.analytics_scene_description.v0.beta"
+
+
+def encode(data):
+    return base64.b64encode(memoryview(data).tobytes()).decode()
+
+
+def fitted_frames():
+    """Frames of a stream that has another shape than the sensor."""
+    for fit in ("crop", "scale"):
+        with acap.video.Stream(320, 240, fit=fit, framerate=10) as stream:
+            yield fit, stream.given.fit, encode(stream.fresh().y)
+
+
+def picture_with_overlay():
+    """A picture over which a green rectangle lies."""
+    with acap.video.Stream(320, 240, "jpeg", framerate=10) as stream, acap.overlay.Overlay(64, 32) as overlay:
+        overlay.draw(memoryview(bytes((0, 255, 0, 255)) * (64 * 32)).cast("B", (32, 64, 4)))
+        while not overlay.streams:
+            stream.fresh()
+        for _ in range(5):
+            picture = encode(stream.fresh())
+        return picture
+
+
+def messages():
+    """What comes of the scene, and of a topic of the app's own."""
+    with acap.messages.subscribe(SQUARE, timeout=60) as squares:
+        [square] = next(squares).data["frame"]["observations"]
+    with acap.messages.Topic("people") as people:
+        people.announce()
+        readers = [people.has_readers]
+        with acap.messages.subscribe(people.name, timeout=60) as own:
+            while not people.has_readers:
+                time.sleep(0.05)
+            people.write({"count": 3})
+            data = next(own).data
+        while people.has_readers:
+            time.sleep(0.05)
+        readers += [True, people.has_readers]
+        return acap.messages.service(), square["bounding_box"], people.name, acap.messages.topics(), data, readers
+
+
+def attempt(function):
+    """What *function* returns, or what it raises."""
+    try:
+        found = function()
+        return {"good": found if isinstance(found, str | tuple) else list(found)}
+    except acap.Error as error:
+        return {type(error).__name__: str(error)}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        wanted = {"frames": fitted_frames, "overlay": picture_with_overlay, "messages": messages}
+        function = wanted.get(self.path.rpartition("/")[2])
+        body = json.dumps(attempt(function) if function else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+server = http.server.HTTPServer(("127.0.0.1", 2001), Handler)
+server.serve_forever()
