@@ -24,7 +24,6 @@ from incamera.vapix.client import Call
 from tests.integration.cameras import on
 from tests.unit.acap_video.scene import decode_picture
 from tests.unit.examples.pictures import is_green
-from tests.unit.vapix.packages import SIGNED
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -76,8 +75,10 @@ def start(camera: VirtualCamera, context: Context, incamera: Run, tmp_path: Path
 
     def install(package: bytes) -> Ask:
         file = tmp_path / f"{APP}.eap"
-        file.write_bytes(package + SIGNED)
-        done = incamera("install", "--device", camera.name, "--allow-unsigned", "--start", file)
+        file.write_bytes(package)
+        signed = incamera("virtual", "sign", file, "--output", tmp_path / "signed.eap")
+        assert signed.code == 0, signed.err
+        done = incamera("install", "--device", camera.name, "--start", tmp_path / "signed.eap")
         assert done.code == 0, done.err
 
         def serves() -> bool:
