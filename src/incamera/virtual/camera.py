@@ -83,6 +83,10 @@ class VirtualCamera:
         return f"https://127.0.0.1:{self.https_port}" if self.https_port else ""
 
 
+# cairo's fonts and their settings are among them: apps bring their own.
+_NOT_NEEDED = ("debconf", "dpkg", "fontconfig-config", "libx11-data", "perl-base", "tar")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VirtualPlan:
     """The Debian packages of a virtual camera: QEMU for this host, the camera's user land, and its kernel."""
@@ -106,7 +110,7 @@ def plan_virtual(profile: Profile) -> VirtualPlan:
             suite=profile.suite,
             architecture=debian,
             roots=profile.packages,
-            leave_out=frozenset({"debconf", "dpkg", "perl-base", "tar"}),
+            leave_out=frozenset(_NOT_NEEDED),
         ),
         kernel=DebSet(
             suite=profile.kernel_suite,

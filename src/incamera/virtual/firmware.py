@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from incamera.virtual.keys import CameraKeys
 
 # Part of each firmware's cache key: increase it when the same trees give another firmware.
-VERSION = 3
+VERSION = 4
 
 # The libraries that a camera has in /lib; the others are in /usr/lib. Neither has sub-folders.
 _IN_LIB = (
     "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-",
     "libm.", "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
 )  # fmt: skip
-_NOT_ON_A_CAMERA = ("libSegFault", "libmemusage", "libpcprofile", "libthread_db")
+_NOT_ON_A_CAMERA = ("libSegFault", "libbrotlienc", "libexpatw", "libmemusage", "libpcprofile", "libthread_db")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
