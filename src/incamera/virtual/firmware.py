@@ -21,7 +21,7 @@ from incamera.virtual.guest_programs import clock_program, reseed_program
 from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.ssh_server import dropbear_members, openssh_members
-from incamera.virtual.stand_ins import stand_ins
+from incamera.virtual.stand_ins import second_names, stand_ins
 from incamera.virtual.web_server import web_members
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def _libraries(userland: Path, profile: Profile) -> Iterator[cpio.Member]:
 def _stand_ins(profile: Profile) -> Iterator[cpio.Member]:
     for path in stand_ins(profile.architecture, profile.version):
         yield cpio.file(f"usr/lib/{path.name}", path.read_bytes(), 0o755)
+    for name, library in second_names(profile.version).items():
+        yield cpio.link(f"usr/lib/{name}", library)
 
 
 def _modules(kernel: Path) -> Iterator[cpio.Member]:

@@ -115,6 +115,8 @@ def test_app_uses_what_axis_os_12_has_brought(package: bytes, start: Callable[[b
         row = np.frombuffer(base64.b64decode(data), np.uint8).reshape(240, 320)[60]
         whole = 32 + 128 * np.arange(left, left + 320) // (426 if fit == "crop" else 320)
         assert np.abs(row.astype(int) - whole).max() <= 1
+    first, second = good("names")
+    assert first == second
     picture = decode_picture(base64.b64decode(good("overlay"))).to_ndarray(format="rgb24")
     covered = is_green(picture)
     assert covered[2:30, 2:62].all()

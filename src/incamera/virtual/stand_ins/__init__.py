@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from incamera.targets.architecture import Architecture
 
 _BUILT = Path(__file__).parent / "bin"
+# By their second name: the library, and the AXIS OS that has both names since.
+_SECOND_NAMES = {"libvdo.so.1": ("libvdostream.so.1", "12.0")}
 
 
 def stand_ins(architecture: Architecture, version: str) -> list[Path]:
@@ -17,6 +19,11 @@ def stand_ins(architecture: Architecture, version: str) -> list[Path]:
     folders = sorted((_number(folder.name), folder) for folder in (_BUILT / architecture.value).iterdir())
     fitting = [folder for number, folder in folders if number <= wanted]
     return sorted(fitting[-1].iterdir()) if fitting else []
+
+
+def second_names(version: str) -> dict[str, str]:
+    """Return the other names that libraries have in a camera with AXIS OS *version*, and what each stands for."""
+    return {name: library for name, (library, since) in _SECOND_NAMES.items() if _number(since) <= _number(version)}
 
 
 def host_stand_ins(machine: str) -> Path | None:

@@ -1,6 +1,7 @@
 """Uses what cameras have since AXIS OS 12, and answers each request with what came of it."""
 
 import base64
+import ctypes
 import http.server
 import json
 import time
@@ -50,6 +51,12 @@ def messages():
         return acap.messages.service(), square["bounding_box"], people.name, acap.messages.topics(), data, readers
 
 
+def names_of_the_video_library():
+    """Where a function is, by the two names of its library."""
+    libraries = [ctypes.CDLL(name) for name in ("libvdo.so.1", "libvdostream.so.1")]
+    return tuple(ctypes.cast(library.vdo_map_new, ctypes.c_void_p).value for library in libraries)
+
+
 def attempt(function):
     """What *function* returns, or what it raises."""
     try:
@@ -61,7 +68,12 @@ def attempt(function):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        wanted = {"frames": fitted_frames, "overlay": picture_with_overlay, "messages": messages}
+        wanted = {
+            "frames": fitted_frames,
+            "names": names_of_the_video_library,
+            "overlay": picture_with_overlay,
+            "messages": messages,
+        }
         function = wanted.get(self.path.rpartition("/")[2])
         body = json.dumps(attempt(function) if function else {}).encode()
         self.send_response(200)
