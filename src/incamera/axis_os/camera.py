@@ -454,6 +454,10 @@ class Camera:
 
     # Users
 
+    def find_app_of(self, uid: int) -> str:
+        """Return the name of the app that runs as the user *uid*, "" when none does."""
+        return next((app.name for app in list(self.kept.apps.values()) if app.uid == uid), "")
+
     def _runner(self, app: Installed) -> Runner:
         return self._new_runner(app, self.places.packages / app.name, self.log, self._account(app))
 

@@ -27,6 +27,7 @@ from incamera.axis_os.apache import render_apps, render_configuration
 from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
 from incamera.axis_os.facts import Facts
+from incamera.axis_os.syslog import listen_to_syslog
 
 PROGRAM = Path("/usr/libexec/axis")
 RUN = Path("/run/axis")
@@ -282,6 +283,7 @@ def main() -> None:
     if not camera.kept.accounts and not camera.kept.was_set_back and settings["accounts"]:
         with camera.changing() as kept:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
+    listen_to_syslog(Path("/dev/log"), camera.log, camera.find_app_of)
     _write_files(camera)
     _start_apache()
     _wait_until_serving(camera.facts)

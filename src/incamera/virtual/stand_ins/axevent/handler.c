@@ -133,9 +133,9 @@ static AXEvent *parse_line(char *line, bool only_states)
 static bool is_wanted(const struct subscription *subscription, const AXEvent *event)
 {
     for (const struct pair *wanted = subscription->filter->first; wanted; wanted = wanted->next) {
-        if (!wanted->has_value)
+        if (!wanted->value.exists)
             continue;
-        const struct pair *pair = find_pair(event->set, wanted->key, wanted->name_space);
+        const struct pair *pair = find_pair(event->set, wanted->name.key, wanted->name.name_space);
         if (!pair || !same_value(pair, wanted))
             return false;
     }
@@ -234,7 +234,7 @@ static gboolean complete(gpointer data)
 static bool has_topic(const AXEventKeyValueSet *set)
 {
     for (const struct pair *pair = set->first; pair; pair = pair->next)
-        if (strcmp(pair->key, "topic0") == 0 && pair->has_value && pair->type == AX_VALUE_TYPE_STRING)
+        if (strcmp(pair->name.key, "topic0") == 0 && pair->value.exists && pair->value.type == AX_VALUE_TYPE_STRING)
             return true;
     return false;
 }
@@ -337,18 +337,18 @@ static AXEventKeyValueSet *merge(const struct declaration *declaration, const AX
     char message[256];
     bool marked = false;
     for (const struct pair *pair = declaration->set->first; pair; pair = pair->next)
-        marked = marked || pair->is_data;
+        marked = marked || pair->value.is_data;
     AXEventKeyValueSet *set = copy_set(declaration->set);
     for (struct pair *pair = set->first; pair; pair = pair->next) {
-        const struct pair *given = find_pair(sent, pair->key, pair->name_space);
+        const struct pair *given = find_pair(sent, pair->name.key, pair->name.name_space);
         const char *against = NULL;
-        if (given && given->type != pair->type)
+        if (given && given->value.type != pair->value.type)
             against = "has another type than in the declaration";
-        else if (given ? !given->has_value : !pair->has_value || (marked && pair->is_data))
+        else if (given ? !given->value.exists : !pair->value.exists || (marked && pair->value.is_data))
             against = "is missing";
         if (against) {
-            snprintf(message, sizeof message, "the key %.64s %s", pair->key, against);
-            fail(error, given && given->type != pair->type ? AX_EVENT_ERROR_INCOMPATIBLE_VALUE : AX_EVENT_ERROR_SEND,
+            snprintf(message, sizeof message, "the key %.64s %s", pair->name.key, against);
+            fail(error, given && given->value.type != pair->value.type ? AX_EVENT_ERROR_INCOMPATIBLE_VALUE : AX_EVENT_ERROR_SEND,
                  message);
             ax_event_key_value_set_free(set);
             return NULL;
@@ -356,14 +356,16 @@ static AXEventKeyValueSet *merge(const struct declaration *declaration, const AX
         if (!given)
             continue;
         struct pair *copy = copy_pair(given);
-        gchar *text = pair->text;
-        AXEventElementItem *element = pair->element;
-        pair->number = copy->number;
-        pair->has_value = true;
-        pair->text = copy->text;
-        pair->element = copy->element;
-        copy->text = text;
-        copy->element = element;
+        gchar *text = pair->value.text;
+        AXEventElementItem *element = pair->value.element;
+        pair->value.integer = copy->value.integer;
+        pair->value.boolean = copy->value.boolean;
+        pair->value.real = copy->value.real;
+        pair->value.exists = true;
+        pair->value.text = copy->value.text;
+        pair->value.element = copy->value.element;
+        copy->value.text = text;
+        copy->value.element = element;
         free_pair(copy);
     }
     return set;

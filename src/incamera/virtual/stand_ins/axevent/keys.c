@@ -57,13 +57,14 @@ static gchar *decoded(const char *part)
 
 static void free_pair(struct pair *pair)
 {
-    ax_event_element_item_free(pair->element);
-    g_free(pair->key);
-    g_free(pair->name_space);
-    g_free(pair->text);
+    ax_event_element_item_free(pair->value.element);
+    g_free(pair->name.key);
+    g_free(pair->name.name_space);
+    g_free(pair->value.text);
+    g_free(pair->value.element_text);
     g_free(pair->tag);
-    g_free(pair->nice_key);
-    g_free(pair->nice_value);
+    g_free(pair->value.nice_key);
+    g_free(pair->value.nice_value);
     g_free(pair);
 }
 
@@ -72,13 +73,14 @@ static struct pair *copy_pair(const struct pair *pair)
     struct pair *copy = g_malloc0(sizeof *copy);
     *copy = *pair;
     copy->next = NULL;
-    copy->key = g_strdup(pair->key);
-    copy->name_space = g_strdup(pair->name_space);
-    copy->text = g_strdup(pair->text);
+    copy->name.key = g_strdup(pair->name.key);
+    copy->name.name_space = g_strdup(pair->name.name_space);
+    copy->value.text = g_strdup(pair->value.text);
     copy->tag = g_strdup(pair->tag);
-    copy->nice_key = g_strdup(pair->nice_key);
-    copy->nice_value = g_strdup(pair->nice_value);
-    copy->element = copy_element(pair->element);
+    copy->value.nice_key = g_strdup(pair->value.nice_key);
+    copy->value.nice_value = g_strdup(pair->value.nice_value);
+    copy->value.element = copy_element(pair->value.element);
+    copy->value.element_text = g_strdup(pair->value.element_text);
     return copy;
 }
 
@@ -87,10 +89,21 @@ static bool same_text(const char *one, const char *other)
     return one && other ? strcmp(one, other) == 0 : one == other;
 }
 
+static guint hash_name(gconstpointer name)
+{
+    return g_str_hash(((const struct name *)name)->key);
+}
+
+static gboolean same_name(gconstpointer one, gconstpointer other)
+{
+    const struct name *left = one, *right = other;
+    return strcmp(left->key, right->key) == 0 && same_text(left->name_space, right->name_space);
+}
+
 static struct pair *find_pair(const AXEventKeyValueSet *set, const char *key, const char *name_space)
 {
     for (struct pair *pair = set->first; pair; pair = pair->next)
-        if (strcmp(pair->key, key) == 0 && same_text(pair->name_space, name_space))
+        if (strcmp(pair->name.key, key) == 0 && same_text(pair->name.name_space, name_space))
             return pair;
     return NULL;
 }
@@ -99,14 +112,16 @@ static struct pair *find_pair(const AXEventKeyValueSet *set, const char *key, co
 static void put_pair(AXEventKeyValueSet *set, struct pair *pair)
 {
     struct pair **at = &set->first;
-    while (*at && (strcmp((*at)->key, pair->key) != 0 || !same_text((*at)->name_space, pair->name_space)))
+    while (*at && (strcmp((*at)->name.key, pair->name.key) != 0 || !same_text((*at)->name.name_space, pair->name.name_space)))
         at = &(*at)->next;
     if (*at) {
         struct pair *old = *at;
         pair->next = old->next;
+        g_hash_table_remove(set->table, &old->name);
         free_pair(old);
     }
     *at = pair;
+    g_hash_table_insert(set->table, &pair->name, &pair->value);
 }
 
 static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set)
@@ -115,6 +130,7 @@ static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set)
     struct pair **last = &copy->first;
     for (const struct pair *pair = set->first; pair; pair = pair->next) {
         *last = copy_pair(pair);
+        g_hash_table_insert(copy->table, &(*last)->name, &(*last)->value);
         last = &(*last)->next;
     }
     return copy;
@@ -122,13 +138,14 @@ static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set)
 
 static bool same_value(const struct pair *one, const struct pair *other)
 {
-    if (one->type != other->type || !one->has_value || !other->has_value)
+    if (one->value.type != other->value.type || !one->value.exists || !other->value.exists)
         return false;
-    switch (one->type) {
-    case AX_VALUE_TYPE_DOUBLE: return one->number.real == other->number.real;
-    case AX_VALUE_TYPE_STRING: return same_text(one->text, other->text);
+    switch (one->value.type) {
+    case AX_VALUE_TYPE_DOUBLE: return one->value.real == other->value.real;
+    case AX_VALUE_TYPE_STRING: return same_text(one->value.text, other->value.text);
     case AX_VALUE_TYPE_ELEMENT: return false;
-    default: return one->number.integer == other->number.integer;
+    case AX_VALUE_TYPE_BOOL: return one->value.boolean == other->value.boolean;
+    default: return one->value.integer == other->value.integer;
     }
 }
 
@@ -138,36 +155,37 @@ static void write_pair(struct text *text, const struct pair *pair)
 {
     char number[64];
     text_add_string(text, "\t");
-    add_encoded(text, pair->key);
+    add_encoded(text, pair->name.key);
     text_add_string(text, ";");
-    add_encoded(text, pair->name_space);
+    add_encoded(text, pair->name.name_space);
     text_add_string(text, ";");
-    text_add(text, &type_letters[pair->type], 1);
+    text_add(text, &type_letters[pair->value.type], 1);
     text_add_string(text, ";");
     text_add_string(text, pair->is_source ? "s" : "");
-    text_add_string(text, pair->is_data ? "d" : "");
+    text_add_string(text, pair->value.is_data ? "d" : "");
     if (pair->tag) {
         text_add_string(text, "u");
         add_encoded(text, pair->tag);
     }
     text_add_string(text, ";");
-    if (!pair->has_value) {
+    if (!pair->value.exists) {
         text_add_string(text, "~");
-    } else if (pair->type == AX_VALUE_TYPE_STRING) {
-        add_encoded(text, pair->text);
-    } else if (pair->type == AX_VALUE_TYPE_ELEMENT) {
-        write_element(text, pair->element);
+    } else if (pair->value.type == AX_VALUE_TYPE_STRING) {
+        add_encoded(text, pair->value.text);
+    } else if (pair->value.type == AX_VALUE_TYPE_ELEMENT) {
+        write_element(text, pair->value.element);
     } else {
-        if (pair->type == AX_VALUE_TYPE_DOUBLE)
-            snprintf(number, sizeof number, "%.17g", pair->number.real);
+        if (pair->value.type == AX_VALUE_TYPE_DOUBLE)
+            snprintf(number, sizeof number, "%.17g", pair->value.real);
         else
-            snprintf(number, sizeof number, "%d", pair->number.integer);
+            snprintf(number, sizeof number, "%d",
+                     pair->value.type == AX_VALUE_TYPE_BOOL ? pair->value.boolean : pair->value.integer);
         text_add_string(text, number);
     }
     text_add_string(text, ";");
-    add_encoded(text, pair->nice_key);
+    add_encoded(text, pair->value.nice_key);
     text_add_string(text, ";");
-    add_encoded(text, pair->nice_value);
+    add_encoded(text, pair->value.nice_value);
 }
 
 /* Reads what write_pair has written. Returns NULL for something else. */
@@ -186,39 +204,44 @@ static struct pair *read_pair(char *part)
     if (!letter || !*fields[0] || *fields[0] == '~')
         return NULL;
     struct pair *pair = g_malloc0(sizeof *pair);
-    pair->type = (AXEventValueType)(letter - type_letters);
-    pair->key = decoded(fields[0]);
-    pair->name_space = decoded(fields[1]);
+    pair->value.type = (AXEventValueType)(letter - type_letters);
+    pair->name.key = decoded(fields[0]);
+    pair->name.name_space = decoded(fields[1]);
     const char *marks = fields[3];
     if (*marks == 's')
         pair->is_source = *marks++ != 0;
     if (*marks == 'd')
-        pair->is_data = *marks++ != 0;
+        pair->value.is_data = *marks++ != 0;
     if (*marks == 'u')
         pair->tag = decoded(marks + 1);
-    pair->has_value = strcmp(fields[4], "~") != 0;
-    if (pair->has_value && pair->type == AX_VALUE_TYPE_STRING)
-        pair->text = decoded(fields[4]);
-    else if (pair->has_value && pair->type == AX_VALUE_TYPE_ELEMENT)
-        pair->element = read_element(&fields[4]);
-    else if (pair->type == AX_VALUE_TYPE_DOUBLE)
-        pair->number.real = strtod(fields[4], NULL);
-    else if (pair->has_value)
-        pair->number.integer = (gint)strtol(fields[4], NULL, 10);
-    pair->nice_key = decoded(fields[5]);
-    pair->nice_value = decoded(fields[6]);
+    pair->value.exists = strcmp(fields[4], "~") != 0;
+    if (pair->value.exists && pair->value.type == AX_VALUE_TYPE_STRING)
+        pair->value.text = decoded(fields[4]);
+    else if (pair->value.exists && pair->value.type == AX_VALUE_TYPE_ELEMENT)
+        pair->value.element = read_element(&fields[4]);
+    else if (pair->value.type == AX_VALUE_TYPE_DOUBLE)
+        pair->value.real = strtod(fields[4], NULL);
+    else if (pair->value.exists && pair->value.type == AX_VALUE_TYPE_BOOL)
+        pair->value.boolean = strtol(fields[4], NULL, 10) != 0;
+    else if (pair->value.exists)
+        pair->value.integer = (gint)strtol(fields[4], NULL, 10);
+    pair->value.nice_key = decoded(fields[5]);
+    pair->value.nice_value = decoded(fields[6]);
     return pair;
 }
 
 AXEventKeyValueSet *ax_event_key_value_set_new(void)
 {
-    return g_malloc0(sizeof(AXEventKeyValueSet));
+    AXEventKeyValueSet *set = g_malloc0(sizeof *set);
+    set->table = g_hash_table_new_full(hash_name, same_name, NULL, NULL);
+    return set;
 }
 
 void ax_event_key_value_set_free(AXEventKeyValueSet *key_value_set)
 {
     if (!key_value_set)
         return;
+    g_hash_table_unref(key_value_set->table);
     while (key_value_set->first) {
         struct pair *pair = key_value_set->first;
         key_value_set->first = pair->next;
@@ -234,18 +257,20 @@ gboolean ax_event_key_value_set_add_key_value(AXEventKeyValueSet *key_value_set,
     if (!key_value_set || !key || !*key || (unsigned)value_type > AX_VALUE_TYPE_ELEMENT)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "no set, no key, or a type that does not exist");
     struct pair *pair = g_malloc0(sizeof *pair);
-    pair->key = g_strdup(key);
-    pair->name_space = g_strdup(name_space);
-    pair->type = value_type;
-    pair->has_value = value != NULL;
+    pair->name.key = g_strdup(key);
+    pair->name.name_space = g_strdup(name_space);
+    pair->value.type = value_type;
+    pair->value.exists = value != NULL;
     if (value && value_type == AX_VALUE_TYPE_STRING)
-        pair->text = g_strdup(value);
+        pair->value.text = g_strdup(value);
     else if (value && value_type == AX_VALUE_TYPE_ELEMENT)
-        pair->element = copy_element(value);
+        pair->value.element = copy_element(value);
     else if (value && value_type == AX_VALUE_TYPE_DOUBLE)
-        pair->number.real = *(const gdouble *)value;
+        pair->value.real = *(const gdouble *)value;
+    else if (value && value_type == AX_VALUE_TYPE_BOOL)
+        pair->value.boolean = *(const gboolean *)value != 0;
     else if (value)
-        pair->number.integer = value_type == AX_VALUE_TYPE_BOOL ? *(const gint *)value != 0 : *(const gint *)value;
+        pair->value.integer = *(const gint *)value;
     put_pair(key_value_set, pair);
     return TRUE;
 }
@@ -296,7 +321,7 @@ gboolean ax_event_key_value_set_mark_as_data(AXEventKeyValueSet *key_value_set, 
 {
     struct pair *pair = need(key_value_set, key, name_space, error);
     if (pair)
-        pair->is_data = true;
+        pair->value.is_data = true;
     return pair != NULL;
 }
 
@@ -327,9 +352,9 @@ gboolean ax_event_key_value_set_add_nice_names(AXEventKeyValueSet *key_value_set
     if (!pair)
         return FALSE;
     if (key_nice_name)
-        replace(&pair->nice_key, key_nice_name);
+        replace(&pair->value.nice_key, key_nice_name);
     if (value_nice_name)
-        replace(&pair->nice_value, value_nice_name);
+        replace(&pair->value.nice_value, value_nice_name);
     return TRUE;
 }
 
@@ -341,7 +366,7 @@ gboolean ax_event_key_value_set_get_value_type(const AXEventKeyValueSet *key_val
         return FALSE;
     if (!value_type)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "there is no place for the type");
-    *value_type = pair->type;
+    *value_type = pair->value.type;
     return TRUE;
 }
 
@@ -352,12 +377,12 @@ static struct pair *typed(const AXEventKeyValueSet *set, const gchar *key, const
     struct pair *pair = need(set, key, name_space, error);
     if (!pair)
         return NULL;
-    if (place && pair->type == type && pair->has_value)
+    if (place && pair->value.type == type && pair->value.exists)
         return pair;
     if (!place)
         fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "there is no place for the value");
     else
-        fail(error, AX_EVENT_ERROR_INCOMPATIBLE_VALUE, pair->has_value ? "it has another type" : "it has no value");
+        fail(error, AX_EVENT_ERROR_INCOMPATIBLE_VALUE, pair->value.exists ? "it has another type" : "it has no value");
     return NULL;
 }
 
@@ -366,7 +391,7 @@ gboolean ax_event_key_value_set_get_integer(const AXEventKeyValueSet *key_value_
 {
     struct pair *pair = typed(key_value_set, key, name_space, value, AX_VALUE_TYPE_INT, error);
     if (pair)
-        *value = pair->number.integer;
+        *value = pair->value.integer;
     return pair != NULL;
 }
 
@@ -375,7 +400,7 @@ gboolean ax_event_key_value_set_get_boolean(const AXEventKeyValueSet *key_value_
 {
     struct pair *pair = typed(key_value_set, key, name_space, value, AX_VALUE_TYPE_BOOL, error);
     if (pair)
-        *value = pair->number.integer;
+        *value = pair->value.boolean;
     return pair != NULL;
 }
 
@@ -384,7 +409,7 @@ gboolean ax_event_key_value_set_get_double(const AXEventKeyValueSet *key_value_s
 {
     struct pair *pair = typed(key_value_set, key, name_space, value, AX_VALUE_TYPE_DOUBLE, error);
     if (pair)
-        *value = pair->number.real;
+        *value = pair->value.real;
     return pair != NULL;
 }
 
@@ -393,7 +418,7 @@ gboolean ax_event_key_value_set_get_string(const AXEventKeyValueSet *key_value_s
 {
     struct pair *pair = typed(key_value_set, key, name_space, value, AX_VALUE_TYPE_STRING, error);
     if (pair)
-        *value = g_strdup(pair->text);
+        *value = g_strdup(pair->value.text);
     return pair != NULL;
 }
 
@@ -402,7 +427,7 @@ gboolean ax_event_key_value_set_get_element(const AXEventKeyValueSet *key_value_
 {
     struct pair *pair = typed(key_value_set, key, name_space, item, AX_VALUE_TYPE_ELEMENT, error);
     if (pair)
-        *item = copy_element(pair->element);
+        *item = copy_element(pair->value.element);
     return pair != NULL;
 }
 
@@ -416,6 +441,7 @@ gboolean ax_event_key_value_set_remove_key(AXEventKeyValueSet *key_value_set, co
     while (*at != pair)
         at = &(*at)->next;
     *at = pair->next;
+    g_hash_table_remove(key_value_set->table, &pair->name);
     free_pair(pair);
     return TRUE;
 }

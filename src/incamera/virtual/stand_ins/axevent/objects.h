@@ -23,22 +23,36 @@ struct _AXEventElementItem {
     AXEventElementItem *child, *sibling;
 };
 
-struct pair {
-    struct pair *next;
-    gchar *key, *name_space;
-    AXEventValueType type;
-    bool has_value, is_source, is_data;
-    union {
-        gint integer;
-        gdouble real;
-    } number;
+/* Public programs look into sets of the camera's library, since it cannot list their keys (pandosme/make_acap). So these
+   three structures have the parts that those programs know, in the same places. */
+struct name {
+    gchar *name_space, *key;
+};
+
+struct value {
+    gint integer;
+    gboolean boolean;
+    gdouble real;
     gchar *text;
     AXEventElementItem *element;
-    gchar *tag, *nice_key, *nice_value;
+    gchar *element_text;
+    GList *tags;
+    gchar *nice_key, *nice_value;
+    gboolean exists, is_data;
+    AXEventValueType type;
 };
 
 struct _AXEventKeyValueSet {
+    GHashTable *table; /* of the names and values of all pairs, which own them */
     struct pair *first;
+};
+
+struct pair {
+    struct pair *next;
+    struct name name;
+    struct value value;
+    bool is_source;
+    gchar *tag;
 };
 
 struct _AXEvent {

@@ -71,6 +71,7 @@ guint g_str_hash(gconstpointer text);
 gboolean g_str_equal(gconstpointer one, gconstpointer other);
 GHashTable *g_hash_table_new_full(GHashFunc hash, GEqualFunc equal, GDestroyNotify free_key, GDestroyNotify free_value);
 gboolean g_hash_table_insert(GHashTable *table, gpointer key, gpointer value);
+gboolean g_hash_table_remove(GHashTable *table, gconstpointer key);
 void g_hash_table_foreach(GHashTable *table, GHFunc function, gpointer data);
 guint g_hash_table_size(GHashTable *table);
 void g_hash_table_unref(GHashTable *table);

@@ -12,6 +12,7 @@ void g_str_hash(void) {}
 void g_str_equal(void) {}
 void g_hash_table_new_full(void) {}
 void g_hash_table_insert(void) {}
+void g_hash_table_remove(void) {}
 void g_hash_table_foreach(void) {}
 void g_hash_table_size(void) {}
 void g_hash_table_unref(void) {}
