@@ -101,7 +101,9 @@ def start(camera: VirtualCamera, context: Context, incamera: Run, tmp_path: Path
         assert incamera("uninstall", "--device", camera.name, "--app", APP, "--yes").code == 0
 
 
-def test_app_uses_what_axis_os_12_has_brought(package: bytes, start: Callable[[bytes], Ask]) -> None:
+def test_app_uses_what_axis_os_12_has_brought(
+    camera: VirtualCamera, package: bytes, start: Callable[[bytes], Ask]
+) -> None:
     ask = start(package)
 
     def good(what: str) -> Any:
@@ -126,6 +128,11 @@ def test_app_uses_what_axis_os_12_has_brought(package: bytes, start: Callable[[b
     assert 0 <= square["left"] < square["right"] <= 1
     assert (name, data, readers) == (f"acap.{APP}.people", {"count": 3}, [False, True, False])
     assert {name, "com.axis.scene.frame.v1"} <= set(topics)
+    told = ask("broker")
+    if camera.profile.startswith("axis-os-13"):
+        assert list(told) == ["LibraryMissing"]
+    else:
+        assert 0 <= told["good"][0] < 60, told
 
 
 def test_app_whose_manifest_lacks_the_resources_is_refused(package: bytes, start: Callable[[bytes], Ask]) -> None:

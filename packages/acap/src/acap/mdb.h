@@ -118,7 +118,10 @@ static void mdb_lost(const mdb_error_t *error, void *user_data)
 static mdb_connection_t *mdb_connect(mdb_error_t **error)
 {
     __atomic_store_n(&mdb_is_lost, 0, __ATOMIC_RELEASE);
-    return mdb.mdb_connection_create(mdb_lost, NULL, error);
+    mdb_connection_t *connection = mdb.mdb_connection_create(mdb_lost, NULL, error);
+    if (!connection)
+        __atomic_store_n(&mdb_is_lost, 1, __ATOMIC_RELEASE);
+    return connection;
 }
 
 static int mdb_is_connected(void)
@@ -126,12 +129,18 @@ static int mdb_is_connected(void)
     return !__atomic_load_n(&mdb_is_lost, __ATOMIC_ACQUIRE);
 }
 
+/* The broker's time. Where `long` has 32 bits, the library's time_t has, too, in every AXIS OS with the broker. This module
+   may have been compiled with a longer one. */
+typedef struct {
+    long seconds, nanoseconds;
+} mdb_time;
+
 static void mdb_came(const mdb_message_t *message, void *user_data)
 {
     const mdb_reader *reader = user_data;
     const mdb_message_payload_t *payload = mdb.mdb_message_get_payload(message);
-    const struct timespec *time = mdb.mdb_message_get_timestamp(message);
-    double stamp = time ? (double)time->tv_sec + (double)time->tv_nsec / 1e9 : -1;
+    const mdb_time *time = (const void *)mdb.mdb_message_get_timestamp(message);
+    double stamp = time ? (double)time->seconds + (double)time->nanoseconds / 1e9 : -1;
     if (payload)
         message_put(reader->queue, reader->topic, payload->data, payload->size, stamp, 0);
 }

@@ -51,6 +51,19 @@ def messages():
         return acap.messages.service(), square["bounding_box"], people.name, acap.messages.topics(), data, readers
 
 
+def broker():
+    """How many seconds ago a message was sent, by the clock of the older service, which the Data Hub goes before."""
+    from acap import _mdb
+
+    _mdb.open_library()
+    subscription = _mdb.Subscription([SQUARE.removeprefix("mdb.").encode()], b"1", False, 10)
+    while not (messages := subscription.take()):
+        time.sleep(0.05)
+    subscription.close()
+    _, _, _, stamp, _ = messages[0]
+    return (time.time() - stamp,)
+
+
 def names_of_the_video_library():
     """Where a function is, by the two names of its library."""
     libraries = [ctypes.CDLL(name) for name in ("libvdo.so.1", "libvdostream.so.1")]
@@ -69,6 +82,7 @@ def attempt(function):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         wanted = {
+            "broker": broker,
             "frames": fitted_frames,
             "names": names_of_the_video_library,
             "overlay": picture_with_overlay,
