@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ import pytest
 
 from ..unit.acap_inference.networks import example
 from ..unit.acap_video.scene import decode_picture
+from ..waiting import wait_until
 from .cameras import DEFAULT_PROFILE, on
-from .command import command_environment, running
+from .command import COMMAND_SECONDS, command_environment, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +56,22 @@ def test_app_meets_the_faults_that_are_set(camera: VirtualCamera, incamera: Run,
         done = incamera("virtual", "fault", action, *names, *here)
         assert done.code == 0, done.err
 
+    changes: Counter[str] = Counter()
     with running("run", "-C", app, *here, "--", "attempts", env=command_environment()) as command:
+
+        def meets(name: str, kind: str) -> None:
+            """Wait until it has met *kind* after what it met before. Of two faults, it may meet another one first."""
+
+            def found() -> int | None:
+                lines = [json.loads(line) for line in command.out.rpartition(b"\n")[0].splitlines()]
+                return next(
+                    (number for *what, number in lines if what == [name, kind] and number > changes[name]), None
+                )
+
+            changes[name] = wait_until(found, lambda: f"{name} meets {kind}: {command.out!r}", COMMAND_SECONDS) or 0
+
         for name in ("stream", "model", "storage"):
-            command.await_output(json.dumps([name, "good"]))
+            meets(name, "good")
         for names, kinds in (
             (("no-memory",), {"stream": "NoMoreStreams", "model": "InferenceFailed"}),
             (("model-refused", "video-down"), {"stream": "ServiceDown", "model": "BadModel"}),
@@ -66,11 +81,28 @@ def test_app_meets_the_faults_that_are_set(camera: VirtualCamera, incamera: Run,
             fault("set", *names)
             assert set_faults(incamera, camera) == dict.fromkeys(names)
             for name, kind in kinds.items():
-                command.await_output(json.dumps([name, kind]))
+                meets(name, kind)
             fault("clear")
             assert set_faults(incamera, camera) == {}
             for name in kinds:
-                command.await_output(json.dumps([name, "good"]))
+                meets(name, "good")
+        command.press_ctrl_c()
+        command.finish()
+
+
+@on(DEFAULT_PROFILE, matrix=["axis-os-11-aarch64"])
+@pytest.mark.usefixtures("cleared")
+def test_messages_end_and_begin_again(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    here = ("--device", camera.name)
+    with running("run", "-C", app, *here, "--", "messages", env=command_environment()) as command:
+        command.await_output('["messages", "good", 1]')
+        assert incamera("virtual", "fault", "set", "messages-restart", *here).code == 0
+        command.await_output('["messages", "MessagesDown", 2]')
+        command.await_output('["messages", "good", 3]')
+        assert incamera("virtual", "fault", "set", "messages-down", *here).code == 0
+        command.await_output('["messages", "MessagesDown", 4]')
+        assert incamera("virtual", "fault", "clear", "messages-down", *here).code == 0
+        command.await_output('["messages", "good", 5]')
         command.press_ctrl_c()
         command.finish()
 

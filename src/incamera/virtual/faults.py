@@ -37,6 +37,8 @@ FAULTS = {
         Fault("video-down", "the video service does not run"),
         Fault("inference-restart", "the inference service restarts", once=True),
         Fault("inference-down", "the inference service does not run"),
+        Fault("messages-restart", "the service for messages restarts", once=True),
+        Fault("messages-down", "the service for messages does not run"),
         Fault("dropped-frames", "after each frame, so many are lost", values=range(1, 1001)),
         Fault("rotation", "the camera hangs turned by so many degrees", values=(180, 0, 90, 270)),
         Fault("no-memory", "there is no memory for another stream or model"),

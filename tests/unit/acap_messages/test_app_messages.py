@@ -28,6 +28,7 @@ HUB, BROKER = "libdevice-data-hub-client-c.so.1", "libmdb.so.0"
 SCENE = "mdb.com.axis.analytics_scene_description.v0.beta"
 only_hub = pytest.mark.parametrize("camera", ["data-hub"], indirect=True)
 writable = pytest.mark.parametrize("camera", ["data-hub", "desk"], indirect=True)
+in_cameras = pytest.mark.parametrize("camera", ["data-hub", "broker"], indirect=True)
 only_broker = pytest.mark.parametrize("camera", ["broker"], indirect=True)
 
 
@@ -277,6 +278,29 @@ except acap.Error as error:
     print(*sorted(kind.__name__ for kind in type(error).__mro__ if kind.__module__ != "acap.errors"), error.code)
     print(error)
 """
+
+
+@in_cameras
+@pytest.mark.parametrize("fault", ["messages-restart", "messages-down"])
+def test_connection_that_a_fault_ends_is_told_and_made_again(
+    camera: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    monkeypatch.setenv("INCAMERA_FAULTS", str(faults))
+    with acap.messages.subscribe(SCENE, timeout=LONG) as subscription:
+        next(subscription)
+        (faults / fault).write_text("7\n")
+        with pytest.raises(acap.MessagesDown):
+            for _ in subscription:
+                pass
+    if fault == "messages-down":
+        for _ in range(2):
+            with pytest.raises(acap.MessagesDown):
+                acap.messages.subscribe(SCENE)
+        (faults / fault).unlink()
+    with acap.messages.subscribe(SCENE, timeout=LONG) as subscription:
+        next(subscription)
 
 
 def run_alone(built_module: Path, folder: Path, libraries: tuple[str, ...], topic: str, **environment: str) -> str:

@@ -15,8 +15,8 @@ def tell(kind, *values):
 
 
 def try_all(attempts):
-    """Tell what each attempt raises, or that it raises nothing, whenever that has changed."""
-    before = {}
+    """Tell what each attempt raises, or that it raises nothing, whenever that has changed, and how often it has."""
+    before, changes = {}, dict.fromkeys(attempts, 0)
     while True:
         for name, attempt in attempts.items():
             try:
@@ -26,7 +26,8 @@ def try_all(attempts):
                 now = type(error).__name__
             if before.get(name) != now:
                 before[name] = now
-                tell(name, now)
+                changes[name] += 1
+                tell(name, now, changes[name])
         time.sleep(0.1)
 
 
@@ -41,6 +42,21 @@ def load_model():
 def write_file():
     with acap.storage.Storage("SD_DISK", timeout=1) as storage:
         (storage.path / "file").write_text("1")
+
+
+def read_messages():
+    """Subscribe, and wait for a message. A message was there before, so that a subscription that lives on is seen."""
+    global squares
+    if squares is None:
+        squares = acap.messages.subscribe("mdb.com.axis.analytics_scene_description.v0.beta", timeout=5)
+    try:
+        next(squares)
+    except acap.Error:
+        squares = None
+        raise
+
+
+squares = None
 
 
 def watch_stream():
@@ -83,4 +99,5 @@ def draw():
 if sys.argv[1] == "attempts":
     try_all({"stream": make_stream, "model": load_model, "storage": write_file})
 else:
-    {"stream": watch_stream, "model": watch_model, "draw": draw}[sys.argv[1]]()
+    one = {"messages": lambda: try_all({"messages": read_messages})}
+    {**one, "stream": watch_stream, "model": watch_model, "draw": draw}[sys.argv[1]]()

@@ -48,7 +48,7 @@ static inline bool fault_restarted(const char *name, unsigned long long *known)
     fault_is_set(name, &number);
     unsigned long long now = 1ULL << 32 | number;
     unsigned long long before = __atomic_exchange_n(known, now, __ATOMIC_ACQ_REL);
-    return before && before != now;
+    return number && before && before != now; /* 0: it was cleared */
 }
 
 /* Write a JPEG picture as the file NUMBER.PROCESS.jpg of a folder that all programs of the camera may write to. */

@@ -6,6 +6,7 @@
 #ifndef STAND_INS_MESSAGES_H
 #define STAND_INS_MESSAGES_H
 
+#include "faults.h"
 #include "files.h"
 #include "scene.h"
 
@@ -61,6 +62,7 @@ struct hub {
     void (*lost)(void *data);      /* called in the thread when the service is gone */
     void *data;
     unsigned called;
+    unsigned long long restarts; /* what the fault of restarts was the last time */
     int64_t shown; /* the last picture of the scene that was told */
 };
 
@@ -494,6 +496,22 @@ static inline bool hub_deliver(struct hub *hub)
     return true;
 }
 
+/* The faults `messages-down` and `messages-restart`. */
+static inline bool hub_is_gone(struct hub *hub)
+{
+    return faults_exist() && (fault_is_set("messages-down", NULL) || fault_restarted("messages-restart", &hub->restarts));
+}
+
+/* The connection is lost. The mutex is held. */
+static inline void hub_lose(struct hub *hub)
+{
+    hub->down = true;
+    pthread_mutex_unlock(&hub->mutex);
+    if (hub->lost)
+        hub->lost(hub->data);
+    pthread_mutex_lock(&hub->mutex);
+}
+
 /* INCAMERA_MESSAGES_RESTART_AFTER: the service stops after so many calls of a connection. */
 static inline void hub_serve(struct hub *hub)
 {
@@ -506,13 +524,8 @@ static inline void hub_serve(struct hub *hub)
         close(lock);
     hub_tell_scene(hub);
     while (!hub->down && hub_deliver(hub))
-        if (most && ++hub->called >= most) {
-            hub->down = true;
-            pthread_mutex_unlock(&hub->mutex);
-            if (hub->lost)
-                hub->lost(hub->data);
-            pthread_mutex_lock(&hub->mutex);
-        }
+        if (most && ++hub->called >= most)
+            hub_lose(hub);
 }
 
 static inline void *hub_run(void *data)
@@ -531,6 +544,8 @@ static inline void *hub_run(void *data)
         if (hub->look && !hub->down)
             hub->look(hub->data);
         pthread_mutex_lock(&hub->mutex);
+        if (!hub->down && hub_is_gone(hub))
+            hub_lose(hub);
         if (!hub->down)
             hub_serve(hub);
     }
@@ -538,10 +553,16 @@ static inline void *hub_run(void *data)
     return NULL;
 }
 
-/* Start the thread, which gets no signals. */
+/* Start the thread, which gets no signals. Sets errno if it cannot. */
 static inline bool hub_start(struct hub *hub, void *data)
 {
     sigset_t all, before;
+    hub->restarts = 0;
+    if (hub_is_gone(hub)) {
+        errno = ECONNREFUSED;
+        return false;
+    }
+    fault_restarted("messages-restart", &hub->restarts);
     hub->data = data;
     hub->stop = hub->down = false;
     hub->called = 0;
