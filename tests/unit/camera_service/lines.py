@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Self
 
 HELLO, VERSION = 1, 1
+CREATE, LIST, INFO, WATCH = 16, 28, 29, 27
 _HEAD = struct.Struct("=Ii")
-_MOST_BYTES, _MOST_FDS = 32768, 64
+_MOST_BYTES, _MOST_FDS = 32768, 128
 
 
 class Line:

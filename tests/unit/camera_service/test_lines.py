@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .lines import HELLO, Line
+from .lines import HELLO, LIST, Line
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -62,9 +62,9 @@ def test_descriptors_that_nobody_takes_are_closed(service: Service) -> None:
         assert line.hello("vdo")
         before = count()
         for _ in range(5):
-            line.send(77, 0, b"", [0] * 64)
+            line.send(LIST, 0, b"", [0] * 64)
             assert line.receive() is not None
-        line.send(77)
+        line.send(LIST)
         assert line.receive() is not None
         assert count() == before
 

@@ -52,7 +52,7 @@ FLAGS = (
 )
 LIBRARY_FLAGS = ("-shared", "-Wl,-z,nodelete")
 """An engine's thread, and types that GObject knows, have code of the library: it is never unloaded."""
-ENGINES = ("vdo",)
+ENGINES = ("vdo", "drawing")
 """Folders of `engines`: what the service does for each library."""
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
@@ -77,7 +77,7 @@ class Imitated:
 
 
 IMITATED = {
-    "vdo": Imitated((*GLIB, "-ldl")),
+    "vdo": Imitated((*GLIB, "-ldl", "-lpthread"), engine="vdo"),
     "larod": Imitated(
         ("-lm", "-lpthread"),
         {
@@ -97,9 +97,9 @@ IMITATED = {
     "axevent": Imitated((*GLIB, "-lpthread")),
     "axparameter": Imitated((*GLIB, "-lpthread")),
     "licensekey": Imitated(()),
-    "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
-    "axoverlay": Imitated((*GLIB, "-lpthread", "-ldl"), own=("incamera_draw",)),
-    "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
+    "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),
+    "axoverlay": Imitated((*GLIB, "-lm", "-lpthread", "-ldl"), own=("incamera_draw",), engine="drawing"),
+    "axoverlay2": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),
     "mdb": Imitated(("-lpthread",)),
     "datahub": Imitated(("-lpthread",)),
 }
@@ -166,7 +166,7 @@ def defines(version: str) -> list[str]:
 
 def units(folder: Path) -> list[str]:
     """Return the names of what to compile in *folder*, into which `write_sources` or `write_service` has written."""
-    return [path.name for name in ("library.c", "main.c", "engine-*.c") for path in sorted(folder.glob(name))]
+    return [path.name for name in ("library.c", "program.c", "engine-*.c") for path in sorted(folder.glob(name))]
 
 
 def write_sources(name: str, version: str, folder: Path) -> str:
@@ -190,6 +190,8 @@ def write_service(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _copy(HERE / "service", folder)
     _copy(HERE / "shared", folder)
+    parts = sorted(path.name for path in (HERE / "service").glob("*.c"))
+    (folder / "program.c").write_text("".join(f'#include "{part}"\n' for part in parts), "utf-8")
     for engine in ENGINES:
         write_engine(engine, folder)
 
@@ -200,7 +202,7 @@ def write_engine(name: str, folder: Path) -> None:
     parts.mkdir(exist_ok=True)
     _copy(HERE / "engines" / name, parts)
     if library := load_libraries().get(name):
-        _write_headers(library, parts)
+        _write_headers(library, folder)
     lines = [f'#include "engine-{name}/{path.name}"\n' for path in sorted(parts.glob("*.c"))]
     (folder / f"engine-{name}.c").write_text("".join(lines), "utf-8")
 

@@ -4,10 +4,13 @@
 
 #include "engine.h"
 
-engine_function engine_vdo;
+engine_function engine_vdo, engine_drawing;
 
 static const struct engine engines[] = {
     {"vdo", engine_vdo},
+    {"bbox", engine_drawing},
+    {"axoverlay", engine_drawing},
+    {"axoverlay2", engine_drawing},
     {0},
 };
 

@@ -76,6 +76,26 @@ static inline bool line_call(struct line *line, uint32_t kind, const void *data,
     return good;
 }
 
+/* Ask, and return the answer, which is freed with line_free; NULL when the service has ended. */
+static inline struct line_message *line_ask(struct line *line, uint32_t kind, const void *data, size_t size)
+{
+    struct line_message *answer = malloc(sizeof *answer);
+    if (!answer)
+        return NULL;
+    answer->fd_count = 0;
+    if (line_call(line, kind, data, size, NULL, 0, answer))
+        return answer;
+    line_clear(answer);
+    free(answer);
+    return NULL;
+}
+
+static inline void line_free(struct line_message *message)
+{
+    line_clear(message);
+    free(message);
+}
+
 static inline void line_close(struct line *line)
 {
     if (!line)

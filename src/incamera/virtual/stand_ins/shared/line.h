@@ -21,7 +21,7 @@
 /* Increase it when messages change: both ends come from one build, but a library may meet an older service. */
 #define LINE_VERSION 1
 #define LINE_HELLO 1 /* the first message of each line; its code is the version, and its content the engine's name */
-enum { LINE_BYTES = 32768, LINE_FDS = 64 };
+enum { LINE_BYTES = 32768, LINE_FDS = 128 };
 
 struct line {
     int fd;
