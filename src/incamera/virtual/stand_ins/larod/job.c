@@ -225,6 +225,8 @@ static bool compute(struct loaded *model, const larodJobRequest *job, const stru
         out[number] = outputs[number].data;
     if (model->conversion)
         return run_conversion(model->conversion, job->cropped ? job->crop : NULL, in[0], out[0], error);
+    if (model->remote)
+        return remote_run(model->remote, model, in, out, error);
     return run_network(model->network, in, out, error);
 }
 

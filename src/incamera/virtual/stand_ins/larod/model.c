@@ -24,6 +24,7 @@ void let_go(struct loaded *model)
     if (__atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     free_network(model->network);
+    remote_unload(model->remote);
     free(model->conversion);
     free(model->name);
     pthread_mutex_destroy(&model->lock);
@@ -54,6 +55,28 @@ static uint8_t *read_all(int fd, size_t *size, larodError **error)
     return NULL;
 }
 
+/* Read what the interpreter can run, or have LiteRT read it. */
+static bool read_tflite(struct loaded *model, uint8_t *data, larodError **error)
+{
+    larodError *why = NULL;
+    model->network = read_network(data, model->size, model, &why);
+    if (model->network)
+        return true;
+    if (model->size >= 8 && memcmp(data + 4, "TFL3", 4) == 0 && remote_exists()) {
+        larodClearError(&why);
+        model->input_count = model->output_count = 0;
+        model->remote = remote_load(data, model->size, model, &why);
+    }
+    if (model->remote)
+        return true;
+    free(data);
+    if (error)
+        *error = why;
+    else
+        larodClearError(&why);
+    return false;
+}
+
 static bool read_model(struct loaded *model, int fd, const larodMap *params, larodError **error)
 {
     if (model->device->kind == CONVERTS) {
@@ -67,10 +90,8 @@ static bool read_model(struct loaded *model, int fd, const larodMap *params, lar
     uint8_t *data = read_all(fd, &model->size, error);
     if (!data)
         return false;
-    if (model->device->kind == RUNS_TFLITE) {
-        model->network = read_network(data, model->size, model, error);
-        return model->network;
-    }
+    if (model->device->kind == RUNS_TFLITE)
+        return read_tflite(model, data, error);
     free(data);
     return fail(error, LAROD_ERROR_LOAD_MODEL, "this is no model for %s", model->device->name);
 }

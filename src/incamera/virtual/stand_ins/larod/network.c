@@ -1,6 +1,7 @@
 /* Reads a network out of a .tflite file, which may be anything, and runs it. */
 #include "network.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -252,17 +253,18 @@ static bool parse(struct network *network, size_t size, struct loaded *model, la
     return fail(error, LAROD_ERROR_LOAD_MODEL, "the model file is damaged, or has what is not imitated");
 }
 
-/* Return the network in DATA, which becomes its own. */
+/* Return the network in DATA, which becomes its own, or NULL. */
 struct network *read_network(uint8_t *data, size_t size, struct loaded *model, larodError **error)
 {
     struct network *network = calloc(1, sizeof *network);
     if (!network) {
-        free(data);
+        fail(error, ENOMEM, "no memory for a model");
         return NULL;
     }
     network->file = data;
     if (parse(network, size, model, error))
         return network;
+    network->file = NULL;
     free_network(network);
     return NULL;
 }

@@ -72,7 +72,8 @@ struct loaded {
     const struct larodDevice *device;
     bool deleted;
     unsigned generation;
-    struct network *network; /* of a neural network */
+    struct network *network; /* of a neural network that the interpreter runs */
+    struct remote *remote;   /* of one that LiteRT runs */
     struct conversion *conversion;
     struct description inputs[MOST_TENSORS], outputs[MOST_TENSORS];
     size_t input_count, output_count;
@@ -122,6 +123,13 @@ void let_go(struct loaded *model);
 struct network *read_network(uint8_t *data, size_t size, struct loaded *model, larodError **error);
 void free_network(struct network *network);
 bool run_network(struct network *network, uint8_t *const *inputs, uint8_t *const *outputs, larodError **error);
+
+/* remote.c */
+bool remote_exists(void);
+struct remote *remote_load(uint8_t *data, size_t size, struct loaded *model, larodError **error);
+void remote_unload(struct remote *remote);
+bool remote_run(struct remote *remote, struct loaded *model, uint8_t *const *inputs, uint8_t *const *outputs,
+                larodError **error);
 
 /* convert.c */
 struct conversion *read_conversion(const larodMap *map, struct loaded *model, larodError **error);
