@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,13 @@ class Service:
     def _start(self) -> subprocess.Popen[bytes]:
         self.path.unlink(missing_ok=True)
         process = subprocess.Popen([PROGRAM, str(self.path)])
-        wait_until(self.path.exists, "the service listens")
+        wait_until(self._listens, "the service listens")
         return process
+
+    def _listens(self) -> bool:
+        # The socket is there before the service listens at it.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            return client.connect_ex(str(self.path)) == 0
 
     def kill(self) -> None:
         self.process.kill()

@@ -52,7 +52,7 @@ FLAGS = (
 )
 LIBRARY_FLAGS = ("-shared", "-Wl,-z,nodelete")
 """An engine's thread, and types that GObject knows, have code of the library: it is never unloaded."""
-ENGINES = ("vdo", "drawing")
+ENGINES = ("vdo", "drawing", "larod")
 """Folders of `engines`: what the service does for each library."""
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
@@ -92,6 +92,7 @@ IMITATED = {
             "larodRunJob_API_VERSION_2": "",
             "larodRunJobAsync_API_VERSION_2": "",
         },
+        engine="larod",
     ),
     "axstorage": Imitated((*GLIB, "-lpthread")),
     "axevent": Imitated((*GLIB, "-lpthread")),

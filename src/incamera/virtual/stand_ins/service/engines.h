@@ -4,13 +4,14 @@
 
 #include "engine.h"
 
-engine_function engine_vdo, engine_drawing;
+engine_function engine_vdo, engine_drawing, engine_larod;
 
 static const struct engine engines[] = {
     {"vdo", engine_vdo},
     {"bbox", engine_drawing},
     {"axoverlay", engine_drawing},
     {"axoverlay2", engine_drawing},
+    {"larod", engine_larod},
     {0},
 };
 

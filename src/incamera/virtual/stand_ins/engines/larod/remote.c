@@ -6,16 +6,10 @@
 #include "network.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define PORTS "/sys/class/virtio-ports"
 #define PORT_NAME "incamera.inference"
@@ -26,9 +20,9 @@
 
 static const char line_greeting[] = "incamera inference 1 LiteRT";
 
-enum { ASK_LOAD = 1, ASK_RUN = 2, ASK_UNLOAD = 3 };
+enum { REMOTE_LOAD = 1, REMOTE_RUN = 2, REMOTE_UNLOAD = 3 };
 
-struct line_message { /* a request, or an answer */
+struct remote_message { /* a request, or an answer */
     uint32_t kind, model;
     uint64_t size;
 };
@@ -49,6 +43,12 @@ static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
 static int remote_line = -1;
 static unsigned line_number; /* opened so far */
 static pid_t line_owner;
+
+/* In a process that was forked: a thread that is not there may have held the lock. */
+void renew_remote(void)
+{
+    pthread_mutex_init(&line_lock, NULL);
+}
 
 static void close_remote_line(void)
 {
@@ -191,7 +191,7 @@ static bool open_line(larodError **error)
 }
 
 /* Send a request, and read the head of its answer. The request's data is in COUNT parts. */
-static bool ask_remote(struct line_message *message, uint8_t *const *parts, const size_t *sizes, size_t count, int code, larodError **error)
+static bool ask_remote(struct remote_message *message, uint8_t *const *parts, const size_t *sizes, size_t count, int code, larodError **error)
 {
     message->size = 0;
     for (size_t number = 0; number < count; number++)
@@ -242,7 +242,7 @@ static bool take_told(struct description *is, const struct told *told)
 }
 
 /* Read what LiteRT tells of the model. */
-static bool read_told(const struct line_message *message, struct loaded *model)
+static bool read_told(const struct remote_message *message, struct loaded *model)
 {
     struct told told[2 * MOST_TENSORS];
     uint32_t counts[2];
@@ -265,7 +265,7 @@ static bool read_told(const struct line_message *message, struct loaded *model)
 
 static bool load_there(struct remote *remote, struct loaded *model, int code, larodError **error)
 {
-    struct line_message message = {.kind = ASK_LOAD};
+    struct remote_message message = {.kind = REMOTE_LOAD};
     if (!open_line(error) || !ask_remote(&message, &remote->file, &remote->size, 1, code, error))
         return false;
     remote->line = line_number;
@@ -297,7 +297,7 @@ void remote_unload(struct remote *remote)
         return;
     pthread_mutex_lock(&line_lock);
     if (remote_line >= 0 && line_owner == getpid() && remote->line == line_number) {
-        struct line_message message = {.kind = ASK_UNLOAD, .model = remote->number};
+        struct remote_message message = {.kind = REMOTE_UNLOAD, .model = remote->number};
         ask_remote(&message, NULL, NULL, 0, LAROD_ERROR_DELETE_MODEL, NULL);
     }
     pthread_mutex_unlock(&line_lock);
@@ -329,7 +329,7 @@ static bool run_there(struct remote *remote, struct loaded *model, uint8_t *cons
         if (again.input_count != model->input_count || again.output_count != model->output_count)
             return give_up_line(LAROD_ERROR_JOB, error);
     }
-    struct line_message message = {.kind = ASK_RUN, .model = remote->number};
+    struct remote_message message = {.kind = REMOTE_RUN, .model = remote->number};
     if (!ask_remote(&message, inputs, in, model->input_count, LAROD_ERROR_JOB, error))
         return false;
     bool good = message.size == sum_of_sizes(out, model->output_count);
