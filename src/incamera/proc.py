@@ -165,11 +165,18 @@ def detach_from_parent() -> None:
 
 
 def start_tied(
-    argv: Sequence[Argument], *, purpose: str, log: Path, env: Mapping[str, str], pass_fds: Sequence[int] = ()
+    argv: Sequence[Argument],
+    *,
+    purpose: str,
+    log: Path,
+    env: Mapping[str, str],
+    stdin: int = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start *argv* so that the kernel kills it when this process ends, even by SIGKILL.
 
-    Its output is appended to *log*. Only for a process without threads. Raises ToolFailed when it cannot be started.
+    *stdin*: a descriptor. Its output is appended to *log*. Only for a process without threads. Raises ToolFailed when
+    it cannot be started.
     """
     words = tuple(os.fspath(word) for word in argv)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -185,7 +192,7 @@ def start_tied(
             return subprocess.Popen(
                 words,
                 env=dict(env),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=output,
                 pass_fds=pass_fds,

@@ -10,10 +10,10 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from incamera.digest import Sha256
 from incamera.errors import ConfigError
 from incamera.names import did_you_mean
 from incamera.targets.packages import DebSet
+from incamera.toolchain.pinned_wheel import PinnedWheel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,15 +37,6 @@ class Compiler(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ZigWheel:
-    """The wheel with zig for one kind of host; `size` in bytes."""
-
-    file: str
-    sha256: Sha256
-    size: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class GccVersion:
     """A suite's gcc. `native`: for a GNU triplet, the Debian architecture on which it is the native compiler."""
 
@@ -60,7 +51,7 @@ class Compilers:
     default: Compiler
     gcc: Mapping[str, GccVersion]
     zig_version: str
-    zig_wheels: Mapping[str, ZigWheel]
+    zig_wheels: Mapping[str, PinnedWheel]
 
 
 @cache
@@ -72,10 +63,7 @@ def load_compilers() -> Compilers:
         default=Compiler.parse(table["default"]),
         gcc={suite: GccVersion(**facts) for suite, facts in table["gcc"].items()},
         zig_version=table["zig"]["version"],
-        zig_wheels={
-            machine: ZigWheel(**facts | {"sha256": Sha256(facts["sha256"])})
-            for machine, facts in table["zig"]["wheels"].items()
-        },
+        zig_wheels={machine: PinnedWheel.parse(facts) for machine, facts in table["zig"]["wheels"].items()},
     )
 
 

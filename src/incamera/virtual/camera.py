@@ -185,6 +185,7 @@ def start_camera(
             ports=(22, *web.ports),
             speaks_ssh=profile.has_root_login,
             settings=web.settings,
+            environment=_download_variables(store),
         )
         purpose = f"start the virtual camera {folder.name}"
         with start_supervisor(request, purpose=purpose, pass_fds=(lock,)) as supervisor:
@@ -377,6 +378,17 @@ def _reserve(store: Store, name: str | None, base: str) -> Iterator[tuple[Path, 
         raise
     finally:
         os.close(lock)
+
+
+def _download_variables(store: Store) -> dict[str, str]:
+    """Return what the user's environment says about downloads from a package index into *store*."""
+    names = {"SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CONFIG_HOME"}
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if name in names or name.startswith("PIP_") or name.lower().endswith("_proxy")
+    }
+    return found | {"INCAMERA_STORE": str(store.root)}
 
 
 def _prune(store: Store) -> None:

@@ -17,6 +17,7 @@ from incamera.errors import DeviceError
 from incamera.proc import minimal_environment, start_tied
 from incamera.virtual.console_log import ConsoleLog
 from incamera.virtual.guest_link import GuestLink
+from incamera.virtual.inference_line import InferenceLine
 from incamera.virtual.monitor import Monitor, parse_forwarded_port
 from incamera.virtual.qemu import FORWARDS_FILE, plan_host_options
 from incamera.virtual.watch import Ends
@@ -94,15 +95,19 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
     monitor_end, monitor_remote = socket.socketpair()
     link_end, link_remote = socket.socketpair()
     console_end, console_remote = socket.socketpair()
+    inference = InferenceLine(request.folder, request.environment)
+    inference_listener = inference.listen()
     words = list(request.machine) + plan_host_options(
         console=console_remote.fileno(),
         link=link_remote.fileno(),
         monitor=monitor_remote.fileno(),
+        inference=inference_listener.fileno(),
         disks=list(request.disks),
         ports=request.ports,
         relay=shlex.join([sys.executable, "-IS", _RELAY, str(request.folder / FORWARDS_FILE)]),
     )
-    passed = [link_remote.fileno(), monitor_remote.fileno(), console_remote.fileno()]
+    remotes = (link_remote, monitor_remote, console_remote, inference_listener)
+    passed = [remote.fileno() for remote in remotes]
     if state is not None:
         # Without this, QEMU keeps announcing the saved MAC address after the camera has got its own.
         words += ["-incoming", f"fd:{state}", "-global", "migration.announce-rounds=0"]
@@ -113,7 +118,7 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
         try:
             qemu = start_tied(words, purpose="start QEMU", log=request.folder / "qemu.log", env=env, pass_fds=passed)
         finally:
-            for remote in (monitor_remote, link_remote, console_remote):
+            for remote in remotes:
                 remote.close()
             if state is not None:
                 os.close(state)
@@ -123,6 +128,9 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
         try:
             with watch.within(request.timeout):
                 monitor = Monitor(monitor_end, watch.wait)
+            if state is not None:
+                inference.connect()
+                watch.inference = inference
             yield Machine(monitor, GuestLink(link_end, watch.wait), qemu.pid, watch, request.ports)
         finally:
             with _signals_blocked():
@@ -133,8 +141,9 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
                 qemu.wait()
                 del watch.processes[process]
                 os.close(process)
-                watch.console = None
+                watch.console = watch.inference = None
                 console.close()
+                inference.close()
 
 
 @contextmanager

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # the supervisor imports this module, and must start fast
     from incamera.virtual.firmware import Firmware
 
 PORT_NAME = "incamera"
+# The port to LiteRT on this computer (`inference_line.py`); `stand_ins/larod/remote.c` is the camera's end.
+INFERENCE_PORT_NAME = "incamera.inference"
 # The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
 FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
@@ -60,6 +62,7 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
         *("-kernel", str(firmware.kernel), "-initrd", str(firmware.archive)),
         *("-append", "console=ttyAMA0 loglevel=4 panic=-1"),
         *("-device", "virtio-serial-device", "-device", f"virtserialport,chardev=link,name={PORT_NAME}"),
+        *("-device", f"virtserialport,chardev=inference,name={INFERENCE_PORT_NAME}"),
         # With guest_announce, QEMU 7.2 crashes when a resumed camera reboots or switches itself off. Then nobody knows
         # which of the two it was.
         *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00,guest_announce=off"),
@@ -69,13 +72,14 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
 
 
 def plan_host_options(
-    *, console: int, link: int, monitor: int, disks: list[Disk], relay: str, ports: Iterable[int]
+    *, console: int, link: int, monitor: int, inference: int, disks: list[Disk], relay: str, ports: Iterable[int]
 ) -> list[str]:
     """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
-    *console*, *link* and *monitor* are descriptors of sockets. The network is closed (`restrict=on`): the camera
-    reaches neither the host nor other networks. The camera's *ports* are forwarded from ports of 127.0.0.1. Only a
-    connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command *relay*, with the port as its last argument.
+    *console*, *link* and *monitor* are descriptors of sockets, *inference* is one at which QEMU listens. The network
+    is closed (`restrict=on`): the camera reaches neither the host nor other networks. The camera's *ports* are
+    forwarded from ports of 127.0.0.1. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command
+    *relay*, with the port as its last argument.
     """
     network = "user,id=network,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}" for port in ports)
     for port in FORWARDED_PORTS:
@@ -86,6 +90,7 @@ def plan_host_options(
         *("-chardev", f"socket,id=console,fd={console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),
         *("-chardev", f"socket,id=link,fd={link}"),
+        *("-chardev", f"socket,id=inference,fd={inference},server=on,wait=off"),
     ]
     for disk in disks:
         options = "detect-zeroes=unmap,discard=unmap"

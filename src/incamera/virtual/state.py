@@ -23,7 +23,7 @@ from incamera.virtual.firmware import build_firmware, open_firmware
 from incamera.virtual.monitor import QemuCrashed
 from incamera.virtual.qcow2 import empty_disk, empty_overlay
 from incamera.virtual.qemu import Disk, plan_machine
-from incamera.virtual.stand_ins import stand_ins
+from incamera.virtual.stand_ins import camera_service, stand_ins
 from incamera.virtual.supervisor_client import start_supervisor
 from incamera.virtual.supervisor_request import SupervisorRequest
 from incamera.virtual.web_server import back_end_files
@@ -192,9 +192,9 @@ def _firmware_key(store: Store, profile: Profile, trees: VirtualTrees, keys: Cam
     secrets = [hashlib.sha256(keys.host).hexdigest(), keys.login_public]
     # Without the settings that only QEMU gets: they do not change the firmware.
     inside = replace(profile, machine="", cpu="", processors=0, memory_megabytes=0, sources=())
-    libraries = [
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in stand_ins(profile.architecture, profile.version)
-    ]
+    service = camera_service(profile.architecture, profile.version)
+    imitated = [*stand_ins(profile.architecture, profile.version), *([service] if service else [])]
+    libraries = [hashlib.sha256(path.read_bytes()).hexdigest() for path in imitated]
     # The rules of AXIS OS change often: a change makes no other camera boot again than those that have them.
     rules = [(name, hashlib.sha256(data).hexdigest()) for name, data in back_end_files().items()] if trees.web else []
     return _digest([firmware_module.VERSION, repr(inside), packages, scripts, secrets, libraries, rules])

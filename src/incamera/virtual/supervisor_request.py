@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class SupervisorRequest:
     `pause_after`: how long nobody has to use the camera until it is paused, in seconds.
     `ports`: the camera's ports that are forwarded. `speaks_ssh`: its SSH server answers from its start on.
     `settings`: those of its web server (`web_settings.py`); "-" without one.
+    `environment`: the variables that a download of LiteRT needs.
     """
 
     machine: tuple[str, ...]
@@ -44,6 +45,7 @@ class SupervisorRequest:
     ports: tuple[int, ...] = (22,)
     speaks_ssh: bool = True
     settings: str = "-"
+    environment: dict[str, str] = field(default_factory=dict)
 
     def dump(self) -> bytes:
         """Return the request as a line of JSON, which `parse` reads."""

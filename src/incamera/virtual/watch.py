@@ -16,6 +16,7 @@ from incamera.virtual.monitor import QemuCrashed
 if TYPE_CHECKING:
     from incamera.virtual.camera_port import CameraPort
     from incamera.virtual.console_log import ConsoleLog
+    from incamera.virtual.inference_line import InferenceLine
 
 
 class Stop(BaseException):
@@ -35,7 +36,8 @@ class Ends(StrEnum):
 
 
 class Watch:
-    """Waits for descriptors; meanwhile, it writes what the camera prints, and passes the data of its ports on.
+    """Waits for descriptors. Meanwhile, it writes what the camera prints, passes on what goes through its ports, and
+    starts the process that runs its models.
 
     `processes`: descriptors that can be read when a process ends, or when the starter says something.
     """
@@ -44,6 +46,7 @@ class Watch:
         self.processes: dict[int, Ends] = {}
         self.console: ConsoleLog | None = None
         self.ports: list[CameraPort] = []
+        self.inference: InferenceLine | None = None
         self._deadline: float | None = None
         self._timeout = 0.0
 
@@ -72,8 +75,9 @@ class Watch:
         Returns none when something else has happened. Raises as `wait` does.
         """
         poll = select.poll()
-        for port in self.ports:
-            port.register(poll)
+        passing_on: list[CameraPort | InferenceLine] = [*self.ports, *([self.inference] if self.inference else [])]
+        for one in passing_on:
+            one.register(poll)
         for descriptor in (*self.processes, *descriptors):
             poll.register(descriptor, select.POLLIN)
         if self.console is not None:
@@ -86,7 +90,7 @@ class Watch:
         for descriptor in ready - found:
             if what := self.processes.get(descriptor):
                 _raise_end(what, descriptor)
-            any(port.handle(descriptor) for port in self.ports)
+            any(one.handle(descriptor) for one in passing_on)
         if found and self._deadline is not None and time.monotonic() > self._deadline:
             raise DeviceError(f"the camera did not answer within {self._timeout:.0f} s")
         return found

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ def _environment(project: Project, video: str | None) -> Mapping[str, str]:
     if _PARAMETERS not in environment:
         defaults = {name: default for name, (default, _) in declared.parameters.items()}
         environment[_PARAMETERS] = str(_write_parameters(project.folder / ".incamera/parameters.toml", defaults))
+    # The stand-in of larod starts LiteRT with it.
+    environment.setdefault("INCAMERA_LITERT", sys.executable)
     if (project.folder / "src").is_dir():
         _prepend(environment, "PYTHONPATH", project.folder / "src")
     if video is not None:

@@ -16,6 +16,7 @@ from .tflite_writer import (
     FULLY_CONNECTED,
     LOGISTIC,
     MAX_POOL_2D,
+    MUL,
     NO_ACTIVATION,
     RELU,
     RELU6,
@@ -259,4 +260,25 @@ def example(type: str = "uint8", size: int = 32) -> Network:
     probabilities = network.tensor(1, 4, name="scores", **_probabilities(type))
     network.operator(SOFTMAX, [scores], probabilities, {0: Scalar("f", 1.0)})
     network.inputs, network.outputs = [picture], [probabilities, heat_map]
+    return network
+
+
+def real(size: int = 16) -> Network:
+    """Return a network of float32, with an operator that the interpreter lacks: for LiteRT. Its weights do not change.
+
+    Two inputs, of which the second is multiplied with the first's features, and two outputs in another order than they
+    are computed.
+    """
+    random = np.random.default_rng(5)
+    network = Network()
+    picture = network.tensor(1, size, size, 3, type="float32", name="picture")
+    gains = network.tensor(1, 1, 1, 4, type="float32", name="gains")
+    weights = network.tensor(4, 3, 3, 3, type="float32", data=random.normal(0, 1, (4, 3, 3, 3)))
+    bias = network.tensor(4, type="float32", data=random.normal(0, 1, 4))
+    features = network.tensor(1, size, size, 4, type="float32", name="features")
+    window = {0: Scalar("b", SAME), 1: Scalar("i", 1), 2: Scalar("i", 1), 3: Scalar("b", RELU)}
+    network.operator(CONV_2D, [picture, weights, bias], features, window)
+    scaled = network.tensor(1, size, size, 4, type="float32", name="scaled")
+    network.operator(MUL, [features, gains], scaled, {})
+    network.inputs, network.outputs = [gains, picture], [scaled, features]
     return network

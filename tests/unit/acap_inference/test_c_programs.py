@@ -46,11 +46,12 @@ def test_damaged_models_do_no_harm(kind: str, tmp_path: Path) -> None:
     program = tmp_path / "damage"
     build.write_sources("larod", NEWEST, tmp_path)
     sanitizers = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = ["-I", str(tmp_path), str(tmp_path / "plain.c"), str(HERE / "damage.c")]
-    sources += ["-lm", "-lpthread", "-o", str(program)]
-    parts = sorted(path.name for path in tmp_path.glob("*.c") if path.name != "library.c")
-    (tmp_path / "plain.c").write_text("".join(f'#include "{part}"\n' for part in parts), "utf-8")
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", *sanitizers, *sources], check=True)
+    # Without the versions of its functions, which only a library can have.
+    parts = sorted(path.name for path in tmp_path.glob("*.c") if path.name not in build.units(tmp_path))
+    (tmp_path / "library.c").write_text("".join(f'#include "{part}"\n' for part in parts), "utf-8")
+    sources = ["-I", str(tmp_path), *(str(tmp_path / unit) for unit in build.units(tmp_path)), str(HERE / "damage.c")]
+    words = ["cc", "-std=gnu11", "-D_GNU_SOURCE", *sanitizers, *sources, "-lm", "-lpthread", "-o", str(program)]
+    subprocess.run(words, check=True)
     model = tmp_path / "model.tflite"
     model.write_bytes(OPERATORS[kind](np.random.default_rng(1), "int8").render())
     done = subprocess.run([program, model, "3000", "1"], capture_output=True, text=True, check=False)

@@ -96,9 +96,9 @@ def test_sanitizers_find_no_fault(name: str, tmp_path: Path) -> None:
     work = tmp_path / "sources"
     soname = build.write_sources(name, NEWEST, work)
     library = tmp_path / soname
-    flags = [flag for flag in build.FLAGS if flag not in NOT_WITH_SANITIZERS]
+    flags = [flag for flag in (*build.FLAGS, *build.LIBRARY_FLAGS) if flag not in NOT_WITH_SANITIZERS]
     words = [*flags, *SANITIZE, *build.defines(NEWEST), "-I", str(build.HERE / "glib"), "-I", "."]
-    words += [f"-Wl,-soname,{soname}", "-Wl,--version-script=versions.map", "-o", str(library), "library.c"]
+    words += [f"-Wl,-soname,{soname}", "-Wl,--version-script=versions.map", "-o", str(library), *build.units(work)]
     libraries = [*glib(name), *(word for word in build.IMITATED[name].uses if word.startswith("-l"))]
     subprocess.run(["cc", *words, *libraries], cwd=work, check=True)
     run(name, library, tmp_path, *SANITIZE)

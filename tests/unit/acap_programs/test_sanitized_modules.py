@@ -22,9 +22,15 @@ FOLDERS = ("events", "parameters", "storage", "license", "bbox", "overlay", "mes
 def compile_stand_in(name: str, version: str, work: Path, folder: Path) -> None:
     """Write the library *name* of *version* with sanitizers into *folder*."""
     soname = build.write_sources(name, version, work)
-    flags = [flag for flag in build.FLAGS if flag not in NOT_WITH_SANITIZERS]
+    flags = [flag for flag in (*build.FLAGS, *build.LIBRARY_FLAGS) if flag not in NOT_WITH_SANITIZERS]
     words = [*flags, *SANITIZE, *build.defines(version), "-I", str(build.HERE / "glib"), "-I", "."]
-    words += [f"-Wl,-soname,{soname}", "-Wl,--version-script=versions.map", "-o", str(folder / soname), "library.c"]
+    words += [
+        f"-Wl,-soname,{soname}",
+        "-Wl,--version-script=versions.map",
+        "-o",
+        str(folder / soname),
+        *build.units(work),
+    ]
     libraries = [*glib(name), *(word for word in build.IMITATED[name].uses if word.startswith("-l"))]
     subprocess.run(["cc", *words, *libraries], cwd=work, check=True)
 

@@ -27,10 +27,20 @@ def compile_stand_in(folder: Path, version: str) -> Path:
     library.parent.mkdir()
     soname = build.write_sources("vdo", version, work)
     words = [*build.defines(version), "-I", str(build.HERE / "glib"), "-I", ".", f"-Wl,-soname,{soname}"]
-    flags = [flag for flag in build.FLAGS if flag not in NOT_WITH_SANITIZERS]
+    flags = [flag for flag in (*build.FLAGS, *build.LIBRARY_FLAGS) if flag not in NOT_WITH_SANITIZERS]
     glib = ["-l:libgobject-2.0.so.0", "-l:libglib-2.0.so.0"]
     subprocess.run(
-        ["cc", *flags, *SANITIZE, *words, "-Wl,--version-script=versions.map", "-o", str(library), "library.c", *glib],
+        [
+            "cc",
+            *flags,
+            *SANITIZE,
+            *words,
+            "-Wl,--version-script=versions.map",
+            "-o",
+            str(library),
+            *build.units(work),
+            *glib,
+        ],
         cwd=work,
         check=True,
     )

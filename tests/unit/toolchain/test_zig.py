@@ -17,7 +17,8 @@ from incamera.http import Http
 from incamera.store import Store
 from incamera.targets.host import Host
 from incamera.toolchain import zig
-from incamera.toolchain.plan import Compiler, Compilers, ZigWheel
+from incamera.toolchain.pinned_wheel import PinnedWheel
+from incamera.toolchain.plan import Compiler, Compilers
 from incamera.toolchain.zig import ensure_zig
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def make_wheel() -> bytes:
 def wheel(monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The bytes of the pinned wheel."""
     data = make_wheel()
-    pinned = ZigWheel(file=FILE, sha256=Sha256.of(data), size=len(data))
+    pinned = PinnedWheel(file=FILE, sha256=Sha256.of(data), size=len(data))
     compilers = Compilers(default=Compiler.gcc, gcc={}, zig_version="1.0", zig_wheels={HOST.machine: pinned})
     monkeypatch.setattr(zig, "load_compilers", lambda: compilers)
     return data

@@ -214,6 +214,8 @@ class Model:
                 return None
             try:
                 slot = self._new_slot()
+            except InferenceDown:
+                raise
             except ModelError:
                 # The service tracks only so many buffers.
                 self._slots = _MOST_SLOTS + 1

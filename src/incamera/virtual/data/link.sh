@@ -14,6 +14,7 @@ case $services in
     # The back end is loaded, and waits for its settings.
     *web*) until [ -p /run/axis/wake ]; do sleep 0.1; done ;;
 esac
+until [ -S /run/incamera-camera/socket ]; do sleep 0.1; done
 echo ready >&3
 
 # Neither function starts a process, which it would find.
@@ -26,9 +27,9 @@ note_processes() {
 }
 
 # Whether a process called $1 is one of the camera's servers. The web server starts processes anew when an app is installed,
-# and SSH can be switched on later.
+# SSH can be switched on later, and the service behind the camera's libraries may be killed.
 is_server() {
-    case $1 in axis-httpd | dropbear | sshd) ;; *) false ;; esac
+    case $1 in camera-service | axis-httpd | dropbear | sshd) ;; *) false ;; esac
 }
 
 # Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from incamera.targets.architecture import Architecture
 
+SERVICE = "camera-service"
+
 _BUILT = Path(__file__).parent / "bin"
 # By their second name: the library, and the AXIS OS that has both names since.
 _SECOND_NAMES = {"libvdo.so.1": ("libvdostream.so.1", "12.0")}
@@ -15,10 +17,21 @@ _SECOND_NAMES = {"libvdo.so.1": ("libvdostream.so.1", "12.0")}
 
 def stand_ins(architecture: Architecture, version: str) -> list[Path]:
     """Return the libraries that a camera with AXIS OS *version* has: the newest ones that are not newer than it."""
+    folder = _folder(architecture, version)
+    return sorted(path for path in folder.iterdir() if path.name != SERVICE) if folder else []
+
+
+def camera_service(architecture: Architecture, version: str) -> Path | None:
+    """Return the program behind the libraries of a camera with AXIS OS *version*; None if it has none of them."""
+    folder = _folder(architecture, version)
+    return folder / SERVICE if folder else None
+
+
+def _folder(architecture: Architecture, version: str) -> Path | None:
     wanted = _number(version)
     folders = sorted((_number(folder.name), folder) for folder in (_BUILT / architecture.value).iterdir())
     fitting = [folder for number, folder in folders if number <= wanted]
-    return sorted(fitting[-1].iterdir()) if fitting else []
+    return fitting[-1] if fitting else None
 
 
 def second_names(version: str) -> dict[str, str]:

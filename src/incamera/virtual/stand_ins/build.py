@@ -1,4 +1,6 @@
-"""Build the stand-ins of the camera's libraries for every architecture, byte for byte the same wherever it is done.
+"""Build the stand-ins of the camera's libraries and the service behind them, for every architecture.
+
+The bytes are the same wherever it is done.
 
     python -m incamera.virtual.stand_ins.build [--output FOLDER] [--zig PATH] [--cache FOLDER] [ARCHITECTURE ...]
 
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from incamera.sdk.headers import render_headers
 from incamera.sdk.tables import Function, Library, axis_os_number, load_libraries
+from incamera.virtual.stand_ins import SERVICE
 
 ZIG_VERSION = "0.17.1"
 HERE = Path(__file__).resolve().parent
@@ -39,7 +42,6 @@ FLAGS = (
         "-std=gnu11",
         "-D_GNU_SOURCE",
         "-O2",
-        "-shared",
         "-fPIC",
         "-s",
         "-Wall",
@@ -49,6 +51,10 @@ FLAGS = (
     ),
     *("-fno-stack-protector", "-fno-sanitize=all", "-Wl,--build-id=none", "-Wl,--no-undefined"),
 )
+LIBRARY_FLAGS = ("-shared", "-Wl,-z,nodelete")
+"""An engine's thread, and types that GObject knows, have code of the library: it is never unloaded."""
+ENGINES = ("vdo", "drawing", "larod")
+"""Folders of `engines`: what the service does for each library."""
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
 """Rows are a multiple of so many bytes. Apps that take the pitch for the width fail in one of the virtual cameras."""
@@ -64,17 +70,19 @@ class Imitated:
 
     `uses`: what it is linked with, beside the C library. `older`: functions of former generations, which are in no
     table, with their symbol versions, or "" where that is not known. `own`: what the stand-ins call of each other,
-    and no camera has. `until`: the newest AXIS OS that has it, if a newer one has not.
+    and no camera has. `until`: the newest AXIS OS that has it, if a newer one has not. `engine`: the folder of
+    `engines` with what the service does for it, which the library has, too.
     """
 
     uses: tuple[str, ...]
     older: Mapping[str, str] = field(default_factory=dict)
     own: tuple[str, ...] = ()
     until: str = ""
+    engine: str = ""
 
 
 IMITATED = {
-    "vdo": Imitated((*GLIB, "-ldl")),
+    "vdo": Imitated((*GLIB, "-ldl", "-lpthread"), engine="vdo"),
     "larod": Imitated(
         ("-lm", "-lpthread"),
         {
@@ -89,21 +97,22 @@ IMITATED = {
             "larodRunJob_API_VERSION_2": "",
             "larodRunJobAsync_API_VERSION_2": "",
         },
+        engine="larod",
     ),
     "axstorage": Imitated((*GLIB, "-lpthread")),
     "axevent": Imitated((*GLIB, "-lpthread")),
     "axparameter": Imitated((*GLIB, "-lpthread")),
     "licensekey": Imitated(()),
-    "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",)),
-    "axoverlay": Imitated((*GLIB, "-lpthread", "-ldl"), own=("incamera_draw",)),
-    "axoverlay2": Imitated(("-lpthread",), own=("incamera_draw",)),
+    "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),
+    "axoverlay": Imitated((*GLIB, "-lm", "-lpthread", "-ldl"), own=("incamera_draw",), engine="drawing"),
+    "axoverlay2": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),
     "mdb": Imitated(("-lpthread",), until="12.11"),
     "datahub": Imitated(("-lpthread",)),
 }
 
 
 def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> None:
-    """Write the libraries for *architecture* into folders of *output*: `11.11/libvdostream.so.1`."""
+    """Write the libraries and the service for *architecture* into folders of *output*: `11.11/libvdostream.so.1`."""
     environment = {**os.environ, "ZIG_LOCAL_CACHE_DIR": str(cache), "ZIG_GLOBAL_CACHE_DIR": str(cache)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -115,6 +124,7 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
         for soname, define in GLIB.items():
             compile_c(
                 VERSIONS[architecture][0],
+                *LIBRARY_FLAGS,
                 define,
                 f"-Wl,-soname,{soname}",
                 "-o",
@@ -130,12 +140,25 @@ def build(architecture: str, output: Path, zig: Sequence[str], cache: Path) -> N
                 sources = f"{library}/{version}"
                 compile_c(
                     version,
+                    *LIBRARY_FLAGS,
                     *defines(version),
                     *("-I", str(HERE / "glib"), "-I", sources, f"-Wl,-soname,{soname}"),
                     f"-Wl,--version-script={sources}/versions.map",
-                    *("-o", str(destination), f"{sources}/library.c", *imitated.uses),
+                    *("-o", str(destination), *(f"{sources}/{unit}" for unit in units(folder / sources))),
+                    *imitated.uses,
                 )
                 destination.chmod(0o755)
+        for version in VERSIONS[architecture]:
+            sources = f"{SERVICE}/{version}"
+            write_service(folder / sources)
+            destination = output / version / SERVICE
+            compile_c(
+                version,
+                *defines(version),
+                *("-I", str(HERE / "glib"), "-I", sources, "-Wl,-z,now", "-o", str(destination)),
+                *(*(f"{sources}/{unit}" for unit in units(folder / sources)), "-lm", "-lpthread"),
+            )
+            destination.chmod(0o755)
 
 
 def versions(library: str, architecture: str) -> list[str]:
@@ -159,20 +182,53 @@ def target_of(architecture: str, version: str) -> list[str]:
     return ["-target", "arm-linux-gnueabihf.2.34", cpu, "-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64"]
 
 
+def units(folder: Path) -> list[str]:
+    """Return the names of what to compile in *folder*, into which `write_sources` or `write_service` has written."""
+    return [path.name for name in ("library.c", "program.c", "engine-*.c") for path in sorted(folder.glob(name))]
+
+
 def write_sources(name: str, version: str, folder: Path) -> str:
-    """Write all that the library *name* is made of into *folder*: compile library.c. Returns its soname."""
+    """Write all that the library *name* is made of into *folder*: compile its `units`. Returns its soname."""
     folder.mkdir(parents=True, exist_ok=True)
     _copy(HERE / name, folder)
     _copy(HERE / "shared", folder)
     library = load_libraries()[name]
-    for header, text in render_headers(library).items():
-        (folder / header).parent.mkdir(exist_ok=True)
-        (folder / header).write_text(text, "utf-8")
+    _write_headers(library, folder)
     functions, nodes = choose(library, version)
     parts = sorted(path.name for path in (HERE / name).glob("*.c"))
     (folder / "library.c").write_text(render_source(parts, functions, nodes), "utf-8")
     (folder / "versions.map").write_text(render_version_script(functions, nodes), "utf-8")
+    if engine := IMITATED[name].engine:
+        write_engine(engine, folder)
     return library.soname
+
+
+def write_service(folder: Path) -> None:
+    """Write all that the camera's service is made of into *folder*: compile its `units`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(HERE / "service", folder)
+    _copy(HERE / "shared", folder)
+    parts = sorted(path.name for path in (HERE / "service").glob("*.c"))
+    (folder / "program.c").write_text("".join(f'#include "{part}"\n' for part in parts), "utf-8")
+    for engine in ENGINES:
+        write_engine(engine, folder)
+
+
+def write_engine(name: str, folder: Path) -> None:
+    """Write engine-NAME.c into *folder*, which includes the C files of the engine *name*, in a folder below."""
+    parts = folder / f"engine-{name}"
+    parts.mkdir(exist_ok=True)
+    _copy(HERE / "engines" / name, parts)
+    if library := load_libraries().get(name):
+        _write_headers(library, folder)
+    lines = [f'#include "engine-{name}/{path.name}"\n' for path in sorted(parts.glob("*.c"))]
+    (folder / f"engine-{name}.c").write_text("".join(lines), "utf-8")
+
+
+def _write_headers(library: Library, folder: Path) -> None:
+    for header, text in render_headers(library).items():
+        (folder / header).parent.mkdir(exist_ok=True)
+        (folder / header).write_text(text, "utf-8")
 
 
 def _copy(source: Path, folder: Path) -> None:

@@ -1,21 +1,21 @@
 /* The stand-in of axoverlay: the program draws each overlay with cairo, for each stream, and the pictures lie over what
-   the stand-in of VDO encodes. A stream is known from its first picture on. */
+   the camera's service encodes. A stream is known from its first picture on. */
 #include <axoverlay.h>
 #include <dlfcn.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
-#include "drawing.h"
+#include "client.h"
+#include "draw_line.h"
 
-enum { MOST_OVERLAYS = 16, MOST_STREAMS = 16, MOST_PIXELS = 4096 * 4096, PALETTE = 16 };
+enum { MOST_OVERLAYS = 16, MOST_STREAMS = 16, PALETTE = 16, WAIT_MS = 200 };
 enum { SENSOR_WIDTH = 1920, SENSOR_HEIGHT = 1080 };
 
-/* What is drawn of an overlay in a stream. */
+/* What is drawn of an overlay in a stream: memory of the service, of which one buffer is shown. */
 struct drawn {
-    int left, top, width, height;
-    uint8_t *data; /* BGRA, its colours multiplied by the opacity; NULL: nothing */
+    bool made;
+    uint32_t number, shown;
+    int width, height;
+    uint8_t *buffers[DRAW_BUFFERS]; /* BGRA, its colours multiplied by the opacity */
 };
 
 struct overlay {
@@ -27,7 +27,6 @@ struct overlay {
 
 struct stream {
     bool used, asked, taken; /* the program was asked whether it wants overlays in it; it does */
-    unsigned seen;           /* when its last picture was encoded */
     axoverlay_stream_data data;
 };
 
@@ -42,14 +41,21 @@ static struct {
     void (*destroy)(void *context);
 } cairo;
 
-/* The lock is never held while the program is called. Only one thread at a time calls it. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER, calls = PTHREAD_MUTEX_INITIALIZER;
+/* Held while the program is called, and by all that changes overlays and streams. What it calls may take it again. */
+static pthread_mutex_t calls = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct overlay overlays[MOST_OVERLAYS];
 static struct stream streams[MOST_STREAMS];
+static unsigned stream_count; /* of all that were met */
 static axoverlay_settings own;
 static axoverlay_synced_render_function synced;
 static axoverlay_palette_color palette[PALETTE];
-static bool started, asked;
+static struct line *line; /* NULL: not initialised */
+static int stream_pipe = -1;
+static guint source; /* in the main context: of the pipe, or of the wait for the service */
+
+engine_function engine_drawing;
+
+static const struct engine own_engines[] = {{"axoverlay", engine_drawing}, {0}};
 
 static bool fail(GError **error, axoverlay_error_code code, const char *message)
 {
@@ -122,6 +128,99 @@ void axoverlay_init_axoverlay_settings(axoverlay_settings *axoverlay_settings)
     axoverlay_settings->backend = AXOVERLAY_CAIRO_IMAGE_BACKEND;
 }
 
+static struct line_message *ask(uint32_t kind, const void *data, size_t size)
+{
+    struct line_message *answer = line ? line_ask(line, kind, data, size) : NULL;
+    if (!answer || answer->code == 0)
+        return answer;
+    line_free(answer);
+    return NULL;
+}
+
+static bool order(uint32_t kind, const void *data, size_t size)
+{
+    struct line_message *answer = ask(kind, data, size);
+    if (answer)
+        line_free(answer);
+    return answer != NULL;
+}
+
+static void forget_drawn(struct drawn *drawn)
+{
+    if (!drawn->made)
+        return;
+    order(DRAW_REMOVE, &drawn->number, sizeof drawn->number);
+    for (unsigned n = 0; n < DRAW_BUFFERS; n++)
+        if (drawn->buffers[n])
+            munmap(drawn->buffers[n], 4 * (size_t)drawn->width * (size_t)drawn->height);
+    *drawn = (struct drawn){0};
+}
+
+/* Have memory of the service for a picture of this size. */
+static bool make_drawn(struct drawn *drawn, int width, int height, const axoverlay_stream_data *stream)
+{
+    if (drawn->made && drawn->width == width && drawn->height == height)
+        return true;
+    forget_drawn(drawn);
+    const struct draw_overlay kind = {(uint32_t)width, (uint32_t)height, 1, 0, (uint32_t)stream->id};
+    struct line_message *answer = ask(DRAW_OVERLAY, &kind, sizeof kind);
+    const uint32_t *number = answer ? line_content(answer, sizeof *number) : NULL;
+    bool good = number != NULL;
+    if (good)
+        *drawn = (struct drawn){.made = true, .number = *number, .width = width, .height = height};
+    for (unsigned n = 0; good && n < DRAW_BUFFERS; n++) {
+        int fd = line_take_fd(answer, n);
+        void *data = fd < 0 ? MAP_FAILED
+                            : mmap(NULL, 4 * (size_t)width * (size_t)height, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        good = data != MAP_FAILED;
+        drawn->buffers[n] = good ? data : NULL;
+        if (fd >= 0)
+            close(fd);
+    }
+    if (answer)
+        line_free(answer);
+    if (!good)
+        forget_drawn(drawn);
+    return good;
+}
+
+static gboolean meet_streams(gint fd, GIOCondition condition, gpointer data);
+static gboolean open_again(gpointer data);
+
+static void close_service(void)
+{
+    if (source)
+        g_source_remove(source);
+    source = 0;
+    if (stream_pipe >= 0)
+        close(stream_pipe);
+    stream_pipe = -1;
+    line_close(line);
+    line = NULL;
+}
+
+static bool open_service(void)
+{
+    line = line_open(own_engines);
+    struct line_message *answer = ask(DRAW_STREAMS, NULL, 0);
+    if (answer) {
+        stream_pipe = line_take_fd(answer, 0);
+        line_free(answer);
+    }
+    if (stream_pipe >= 0)
+        source = g_unix_fd_add_full(G_PRIORITY_DEFAULT, stream_pipe, G_IO_IN, meet_streams, NULL, NULL);
+    else
+        close_service();
+    return stream_pipe >= 0;
+}
+
+static void forget(struct overlay *overlay)
+{
+    for (int n = 0; n < MOST_STREAMS; n++)
+        forget_drawn(&overlay->drawn[n]);
+    memset(overlay, 0, sizeof *overlay);
+}
+
 /* An app without the group video is refused. */
 void axoverlay_init(axoverlay_settings *axoverlay_settings, GError **error)
 {
@@ -130,7 +229,7 @@ void axoverlay_init(axoverlay_settings *axoverlay_settings, GError **error)
         fail(error, AXOVERLAY_ERROR_SERVICE_UNAVAILABLE, "the program may not use overlays");
         return;
     }
-    if (!axoverlay_settings || started) {
+    if (!axoverlay_settings || line) {
         fail(error, AXOVERLAY_ERROR_INVALID_ARGUMENT, "no settings, or it was initialised before");
         return;
     }
@@ -148,27 +247,19 @@ void axoverlay_init(axoverlay_settings *axoverlay_settings, GError **error)
         fail(error, AXOVERLAY_ERROR_INVALID_ARGUMENT, "no function draws");
         return;
     }
-    started = true;
-}
-
-static void forget(struct overlay *overlay)
-{
-    for (int n = 0; n < MOST_STREAMS; n++)
-        free(overlay->drawn[n].data);
-    memset(overlay, 0, sizeof *overlay);
+    if (!open_service())
+        fail(error, AXOVERLAY_ERROR_SERVICE_UNAVAILABLE, "the service that draws is not running");
 }
 
 void axoverlay_cleanup(void)
 {
     pthread_mutex_lock(&calls);
-    pthread_mutex_lock(&lock);
     for (int n = 0; n < MOST_OVERLAYS; n++)
         forget(&overlays[n]);
+    close_service();
     memset(streams, 0, sizeof streams);
     memset(&own, 0, sizeof own);
     synced = NULL;
-    started = false;
-    pthread_mutex_unlock(&lock);
     pthread_mutex_unlock(&calls);
 }
 
@@ -200,7 +291,9 @@ static void draw(struct overlay *overlay, int number, int stream_number)
     }
     if (own.adjustment_callback)
         own.adjustment_callback(number, &stream, &type, &x, &y, &width, &height, overlay->user_data);
-    if (width < 1 || height < 1 || (size_t)width * (size_t)height > MOST_PIXELS)
+    struct drawn *drawn = &overlay->drawn[stream_number];
+    if (width < 1 || height < 1 || width > DRAW_MOST_SIDE || height > DRAW_MOST_SIDE ||
+        !make_drawn(drawn, width, height, &stream))
         return;
     void *surface = cairo.surface_create(0, width, height), *context = cairo.create(surface);
     struct timeval now = {0};
@@ -210,20 +303,19 @@ static void draw(struct overlay *overlay, int number, int stream_number)
         own.render_callback(context, number, &stream, type, x, y, width, height, overlay->user_data);
     cairo.surface_flush(surface);
     const unsigned char *from = cairo.surface_data(surface);
-    uint8_t *copy = from ? malloc(4 * (size_t)width * (size_t)height) : NULL;
-    for (int row = 0; copy && row < height; row++)
-        memcpy(copy + 4 * (size_t)row * (size_t)width, from + (size_t)row * (size_t)cairo.surface_stride(surface),
-               4 * (size_t)width);
+    uint32_t next = (drawn->shown + 1) % DRAW_BUFFERS;
+    for (int row = 0; from && drawn->made && row < height; row++)
+        memcpy(drawn->buffers[next] + 4 * (size_t)row * (size_t)width,
+               from + (size_t)row * (size_t)cairo.surface_stride(surface), 4 * (size_t)width);
     cairo.destroy(context);
     cairo.surface_destroy(surface);
     bool right = type == AXOVERLAY_TOP_RIGHT || type == AXOVERLAY_BOTTOM_RIGHT;
     bool bottom = type == AXOVERLAY_BOTTOM_LEFT || type == AXOVERLAY_BOTTOM_RIGHT;
-    struct drawn drawn = {edge(&data, type, x, width, stream.width, SENSOR_WIDTH, right),
-                          edge(&data, type, y, height, stream.height, SENSOR_HEIGHT, bottom), width, height, copy};
-    pthread_mutex_lock(&lock);
-    free(overlay->drawn[stream_number].data);
-    overlay->drawn[stream_number] = drawn;
-    pthread_mutex_unlock(&lock);
+    const struct draw_show show = {drawn->number, next,
+                                   edge(&data, type, x, width, stream.width, SENSOR_WIDTH, right),
+                                   edge(&data, type, y, height, stream.height, SENSOR_HEIGHT, bottom)};
+    if (drawn->made && order(DRAW_SHOW, &show, sizeof show))
+        drawn->shown = next;
 }
 
 static bool wants(const axoverlay_stream_data *stream)
@@ -252,7 +344,7 @@ static void draw_all(bool only_new)
 
 void axoverlay_redraw(GError **error)
 {
-    if (started)
+    if (line)
         draw_all(false);
     else
         fail(error, AXOVERLAY_ERROR_UNEXPECTED, "it was not initialised");
@@ -271,7 +363,8 @@ void axoverlay_init_overlay_data(axoverlay_overlay_data *data)
 
 static bool can_be(const axoverlay_overlay_data *data, GError **error)
 {
-    if (!data || data->width < 1 || data->height < 1 || (size_t)data->width * (size_t)data->height > MOST_PIXELS)
+    if (!data || data->width < 1 || data->height < 1 || data->width > DRAW_MOST_SIDE ||
+        data->height > DRAW_MOST_SIDE)
         return fail(error, AXOVERLAY_ERROR_INVALID_VALUE, "an overlay needs a size");
     if (data->colorspace != AXOVERLAY_COLORSPACE_ARGB32)
         return fail(error, AXOVERLAY_ERROR_INVALID_VALUE, "the stand-in has the colour space ARGB32 only");
@@ -280,17 +373,17 @@ static bool can_be(const axoverlay_overlay_data *data, GError **error)
 
 gint axoverlay_create_overlay(axoverlay_overlay_data *data, gpointer user_data, GError **error)
 {
-    if (!started)
+    if (!line)
         fail(error, AXOVERLAY_ERROR_UNEXPECTED, "it was not initialised");
-    if (!started || !can_be(data, error))
+    if (!line || !can_be(data, error))
         return -1;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&calls);
     int id = 0;
     while (id < MOST_OVERLAYS && overlays[id].used)
         id++;
     if (id < MOST_OVERLAYS)
         overlays[id] = (struct overlay){.used = true, .data = *data, .user_data = user_data};
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&calls);
     if (id < MOST_OVERLAYS)
         return id;
     fail(error, AXOVERLAY_ERROR_GENERIC, "too many overlays");
@@ -308,36 +401,34 @@ static struct overlay *find(gint id, GError **error)
 void axoverlay_destroy_overlay(gint id, GError **error)
 {
     pthread_mutex_lock(&calls);
-    pthread_mutex_lock(&lock);
     struct overlay *overlay = find(id, error);
     if (overlay)
         forget(overlay);
-    pthread_mutex_unlock(&lock);
     pthread_mutex_unlock(&calls);
 }
 
 void axoverlay_set_overlay_position(gint id, axoverlay_position_type postype, gfloat x, gfloat y, GError **error)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&calls);
     struct overlay *overlay = find(id, error);
     if (overlay) {
         overlay->data.postype = postype;
         overlay->data.x = x;
         overlay->data.y = y;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&calls);
 }
 
 void axoverlay_set_overlay_size(gint id, gint width, gint height, GError **error)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&calls);
     struct overlay *overlay = find(id, error);
     axoverlay_overlay_data data = overlay ? overlay->data : (axoverlay_overlay_data){0};
     data.width = width;
     data.height = height;
     if (overlay && can_be(&data, error))
         overlay->data = data;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&calls);
 }
 
 gint axoverlay_get_max_resolution_width(gint camera, GError **error)
@@ -375,65 +466,51 @@ void axoverlay_set_palette_color(gint index, axoverlay_palette_color *color, GEr
         palette[index] = *color;
 }
 
+/* Note a stream that is drawn for the first time. It takes the place of the one that was met first. */
+static void note_stream(const struct draw_stream *met)
+{
+    unsigned place = stream_count++ % MOST_STREAMS;
+    for (int n = 0; n < MOST_OVERLAYS; n++)
+        forget_drawn(&overlays[n].drawn[place]);
+    streams[place] = (struct stream){.used = true,
+                                     .data = {.id = (gint)met->id,
+                                              .camera = AXOVERLAY_DEFAULT_CAMERA_ID,
+                                              .width = (gint)met->width,
+                                              .height = (gint)met->height,
+                                              .rotation = (gint)met->rotation,
+                                              .type = AXOVERLAY_STREAM_H264}};
+}
+
 /* In the main context: streams that are new get their overlays. */
-static gboolean draw_new(gpointer data)
+static gboolean meet_streams(gint fd, GIOCondition condition, gpointer data)
+{
+    struct draw_stream met;
+    ssize_t count;
+    (void)condition, (void)data;
+    pthread_mutex_lock(&calls);
+    while ((count = read(fd, &met, sizeof met)) == (ssize_t)sizeof met)
+        note_stream(&met);
+    if (count == 0) /* the service has ended */
+        source = g_timeout_add_full(G_PRIORITY_DEFAULT, WAIT_MS, open_again, NULL, NULL);
+    pthread_mutex_unlock(&calls);
+    draw_all(true);
+    return count != 0;
+}
+
+/* In the main context, after the service has ended: the new one knows nothing of this program's overlays. */
+static gboolean open_again(gpointer data)
 {
     (void)data;
-    pthread_mutex_lock(&lock);
-    asked = false;
-    pthread_mutex_unlock(&lock);
-    draw_all(true);
+    pthread_mutex_lock(&calls);
+    source = 0;
+    close_service();
+    for (int n = 0; n < MOST_OVERLAYS; n++)
+        for (int s = 0; s < MOST_STREAMS; s++)
+            forget_drawn(&overlays[n].drawn[s]);
+    memset(streams, 0, sizeof streams);
+    bool good = open_service();
+    if (!good)
+        source = g_timeout_add_full(G_PRIORITY_DEFAULT, WAIT_MS, open_again, NULL, NULL);
+    pthread_mutex_unlock(&calls);
     return FALSE;
-}
-
-/* The number of the picture's stream, which may be new, or -1. The lock is held. A new one takes the place of the one
-   that was not seen for the longest time. */
-static int stream_of(const struct incamera_picture *picture)
-{
-    static unsigned now;
-    int oldest = 0;
-    now++;
-    for (int n = 0; n < MOST_STREAMS; n++) {
-        if (streams[n].used && (unsigned)streams[n].data.id == picture->stream) {
-            streams[n].seen = now;
-            return n;
-        }
-        if (streams[n].seen < streams[oldest].seen)
-            oldest = n;
-    }
-    if (!started)
-        return -1;
-    for (int n = 0; n < MOST_OVERLAYS; n++) {
-        free(overlays[n].drawn[oldest].data);
-        overlays[n].drawn[oldest].data = NULL;
-    }
-    streams[oldest] = (struct stream){.used = true,
-                                     .seen = now,
-                                     .data = {.id = (gint)picture->stream,
-                                              .camera = AXOVERLAY_DEFAULT_CAMERA_ID,
-                                              .width = (gint)picture->width,
-                                              .height = (gint)picture->height,
-                                              .rotation = (gint)picture->rotation,
-                                              .type = AXOVERLAY_STREAM_H264}};
-    if (!asked)
-        g_timeout_add_full(G_PRIORITY_DEFAULT, 0, draw_new, NULL, NULL);
-    asked = true;
-    return oldest;
-}
-
-incamera_draw_function incamera_draw;
-
-void incamera_draw(const struct incamera_picture *picture)
-{
-    pthread_mutex_lock(&lock);
-    int stream = stream_of(picture);
-    for (int n = 0; stream >= 0 && n < MOST_OVERLAYS; n++) {
-        const struct drawn *drawn = &overlays[n].drawn[stream];
-        for (int y = 0; overlays[n].used && drawn->data && y < drawn->height; y++)
-            for (int x = 0; x < drawn->width; x++) {
-                const uint8_t *bgra = drawn->data + 4 * ((size_t)y * (size_t)drawn->width + (size_t)x);
-                draw_argb(picture, drawn->left + x, drawn->top + y, bgra);
-            }
-    }
-    pthread_mutex_unlock(&lock);
 }

@@ -1,18 +1,13 @@
-/* The stand-in of axoverlay2: pictures that lie over the streams which the stand-in of VDO encodes. Each overlay has two
-   buffers of plain memory: the program fills one while the other is shown. */
+/* The stand-in of axoverlay2: pictures that lie over the streams which the camera's service encodes. Each overlay has two
+   buffers in the service's memory: the program fills one while the other is shown. */
 #include <axoverlay2.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include "drawing.h"
+#include "client.h"
+#include "draw_line.h"
 #include "resources.h"
 
-enum { ALIGNMENT = 16, MOST_PIXELS = 4096 * 4096, BUFFERS = 2, MOST_OVERLAYS = 32 };
+enum { ALIGNMENT = 16, BUFFERS = DRAW_BUFFERS, MOST_OVERLAYS = 32 };
 
 struct axo_err {
     axo_err_code code;
@@ -45,6 +40,7 @@ struct axo_buffer {
 
 struct overlay {
     int id; /* 0: unused */
+    uint32_t number; /* for the service */
     struct axo_props props;
     struct axo_match match;
     struct axo_buffer buffers[BUFFERS];
@@ -52,9 +48,13 @@ struct overlay {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct overlay overlays[MOST_OVERLAYS];
-static bool started;
+static struct line *line; /* NULL: not started */
 static int last_id;
 static unsigned refused;
+
+engine_function engine_drawing;
+
+static const struct engine own_engines[] = {{"axoverlay2", engine_drawing}, {0}};
 
 static void fail(axo_err **err, axo_err_code code, const char *message)
 {
@@ -98,11 +98,15 @@ bool axo_start(axo_settings *settings, axo_err **err)
         return false;
     }
     pthread_mutex_lock(&lock);
-    bool good = !started;
-    started = true;
+    bool again = line != NULL;
+    if (!again)
+        line = line_open(own_engines);
+    bool good = !again && line;
     pthread_mutex_unlock(&lock);
-    if (!good)
+    if (again)
         fail(err, AXO_ERR_INVALID, "it has been started already");
+    else if (!good)
+        fail(err, AXO_ERR_INTERNAL, "the service that draws is not running");
     return good;
 }
 
@@ -112,20 +116,44 @@ static void free_overlay(struct overlay *overlay)
         struct axo_buffer *buffer = &overlay->buffers[n];
         if (buffer->data)
             munmap(buffer->data, buffer->size);
-        if (buffer->fd > 0)
+        if (buffer->fd >= 0)
             close(buffer->fd);
     }
     memset(overlay, 0, sizeof *overlay);
 }
 
+/* Ask the service, with the lock. *CODE: what it answers, or ECONNREFUSED if it has ended. */
+static struct line_message *ask(uint32_t kind, const void *data, size_t size, int *code)
+{
+    struct line_message *answer = line ? line_ask(line, kind, data, size) : NULL;
+    *code = answer ? answer->code : ECONNREFUSED;
+    return answer;
+}
+
+static bool order(uint32_t kind, const void *data, size_t size)
+{
+    int code;
+    struct line_message *answer = ask(kind, data, size, &code);
+    if (answer)
+        line_free(answer);
+    return code == 0;
+}
+
+static void remove_overlay(struct overlay *overlay)
+{
+    order(DRAW_REMOVE, &overlay->number, sizeof overlay->number);
+    free_overlay(overlay);
+}
+
 bool axo_stop(axo_err **err)
 {
     pthread_mutex_lock(&lock);
-    bool good = started;
+    bool good = line != NULL;
     for (int n = 0; n < MOST_OVERLAYS; n++)
         if (overlays[n].id)
-            free_overlay(&overlays[n]);
-    started = false;
+            remove_overlay(&overlays[n]);
+    line_close(line);
+    line = NULL;
     pthread_mutex_unlock(&lock);
     if (!good)
         fail(err, AXO_ERR_INVALID, "it has not been started");
@@ -213,12 +241,10 @@ bool axo_get_aligned_size(axo_format format, unsigned width, unsigned height, un
     return true;
 }
 
-static bool make_buffer(struct axo_buffer *buffer, size_t size)
+static bool map_buffer(struct axo_buffer *buffer, int fd, size_t size)
 {
-    buffer->fd = memfd_create("overlay", MFD_CLOEXEC);
-    if (buffer->fd < 0 || ftruncate(buffer->fd, (off_t)size) != 0)
-        return false;
-    void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
+    buffer->fd = fd;
+    void *data = fd < 0 ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED)
         return false;
     buffer->data = data;
@@ -226,35 +252,64 @@ static bool make_buffer(struct axo_buffer *buffer, size_t size)
     return true;
 }
 
+/* After the service has ended: the new one knows nothing of this program's overlays. With the lock. */
+static bool open_again(void)
+{
+    struct line *new = line_is_own(line) ? line_open(own_engines) : NULL;
+    if (!new)
+        return false;
+    for (int n = 0; n < MOST_OVERLAYS; n++)
+        if (overlays[n].id)
+            free_overlay(&overlays[n]);
+    line_close(line);
+    line = new;
+    return true;
+}
+
+/* Ask the service for an overlay, with the lock. Returns its id, or -1. */
+static int make_overlay(struct overlay *overlay, const axo_props *props, const axo_match *match)
+{
+    int code;
+    const struct draw_overlay kind = {props->width, props->height, props->twice ? 2 : 1, match->any, match->stream};
+    struct line_message *answer = ask(DRAW_OVERLAY, &kind, sizeof kind, &code);
+    if (!answer && open_again())
+        answer = ask(DRAW_OVERLAY, &kind, sizeof kind, &code);
+    const uint32_t *number = answer ? line_content(answer, sizeof *number) : NULL;
+    bool good = code == 0 && number;
+    if (good) {
+        overlay->number = *number;
+        overlay->id = ++last_id;
+        overlay->props = *props;
+        overlay->match = *match;
+    }
+    for (unsigned n = 0; good && n < BUFFERS; n++) {
+        struct axo_buffer *buffer = &overlay->buffers[n];
+        *buffer = (struct axo_buffer){.overlay = overlay->id, .number = n};
+        good = map_buffer(buffer, line_take_fd(answer, n), 4 * (size_t)props->width * props->height);
+    }
+    if (answer)
+        line_free(answer);
+    if (!good && overlay->id)
+        remove_overlay(overlay);
+    return good ? overlay->id : -1;
+}
+
 int axo_create_overlay(axo_props *props, axo_match *match, axo_err **err)
 {
     if (!props || !match || props->width == 0 || props->height == 0 || props->width % ALIGNMENT ||
-        props->height % ALIGNMENT || (size_t)props->width * props->height > MOST_PIXELS) {
+        props->height % ALIGNMENT || props->width > DRAW_MOST_SIDE || props->height > DRAW_MOST_SIDE) {
         fail(err, AXO_ERR_INVALID, "an overlay needs a size that is aligned");
         return -1;
     }
     if (!is_known(props->format, err))
         return -1;
-    struct overlay *overlay = NULL;
     int id = -1;
     pthread_mutex_lock(&lock);
-    for (int n = 0; started && n < MOST_OVERLAYS && !overlay; n++)
-        if (overlays[n].id == 0)
-            overlay = &overlays[n];
-    if (overlay) {
-        overlay->id = id = ++last_id;
-        overlay->props = *props;
-        overlay->match = *match;
-        for (unsigned n = 0; n < BUFFERS; n++) {
-            overlay->buffers[n].overlay = id;
-            overlay->buffers[n].number = n;
-            if (!make_buffer(&overlay->buffers[n], 4 * (size_t)props->width * props->height)) {
-                free_overlay(overlay);
-                id = -1;
-                break;
-            }
+    for (int n = 0; line && n < MOST_OVERLAYS; n++)
+        if (overlays[n].id == 0) {
+            id = make_overlay(&overlays[n], props, match);
+            break;
         }
-    }
     pthread_mutex_unlock(&lock);
     if (id < 0)
         fail(err, AXO_ERR_NOT_AVAILABLE, "there is no room for an overlay, or the library was not started");
@@ -274,7 +329,7 @@ bool axo_remove_overlay(int id, axo_err **err)
     pthread_mutex_lock(&lock);
     struct overlay *overlay = find(id);
     if (overlay)
-        free_overlay(overlay);
+        remove_overlay(overlay);
     pthread_mutex_unlock(&lock);
     if (!overlay)
         fail(err, AXO_ERR_INVALID, "there is no such overlay");
@@ -328,18 +383,22 @@ int axo_buffer_get_dma_buf_fd(axo_buffer *buffer)
 bool axo_submit_buffer(axo_buffer *buffer, axo_submit *submit, axo_err **err)
 {
     (void)submit;
-    bool good = false;
+    bool good = false, down = false;
     pthread_mutex_lock(&lock);
     struct overlay *overlay = buffer ? find(buffer->overlay) : NULL;
     if (overlay && buffer->state == WITH_PROGRAM) {
+        const struct draw_show show = {.number = overlay->number, .buffer = buffer->number};
+        good = order(DRAW_SHOW, &show, sizeof show);
+        down = !good;
         for (int n = 0; n < BUFFERS; n++)
             if (overlay->buffers[n].state == SHOWN)
                 overlay->buffers[n].state = FREE;
-        buffer->state = SHOWN;
-        good = true;
+        buffer->state = good ? SHOWN : FREE;
     }
     pthread_mutex_unlock(&lock);
-    if (!good)
+    if (down)
+        fail(err, AXO_ERR_INTERNAL, "the service that draws has been stopped");
+    else if (!good)
         fail(err, AXO_ERR_INVALID, "not a buffer that the program has");
     return good;
 }
@@ -380,28 +439,4 @@ uint64_t axo_detailed_format_get_drm_modifier(const axo_detailed_format *format,
 {
     (void)format, (void)plane;
     return 0;
-}
-
-static void draw_buffer(const struct incamera_picture *picture, const struct overlay *overlay, const uint8_t *data)
-{
-    unsigned step = overlay->props.twice ? 2 : 1;
-    for (unsigned y = 0; y < picture->height && y / step < overlay->props.height; y++)
-        for (unsigned x = 0; x < picture->width && x / step < overlay->props.width; x++)
-            draw_argb(picture, (int)x, (int)y, data + 4 * ((size_t)(y / step) * overlay->props.width + x / step));
-}
-
-incamera_draw_function incamera_draw;
-
-void incamera_draw(const struct incamera_picture *picture)
-{
-    pthread_mutex_lock(&lock);
-    for (int n = 0; n < MOST_OVERLAYS; n++) {
-        const struct overlay *overlay = &overlays[n];
-        if (!overlay->id || !(overlay->match.any || overlay->match.stream == picture->stream))
-            continue;
-        for (int buffer = 0; buffer < BUFFERS; buffer++)
-            if (overlay->buffers[buffer].state == SHOWN)
-                draw_buffer(picture, overlay, overlay->buffers[buffer].data);
-    }
-    pthread_mutex_unlock(&lock);
 }

@@ -1,62 +1,33 @@
-/* The stand-in of bbox: boxes that the program shows are drawn into the pictures that the stand-in of VDO encodes. */
+/* The stand-in of bbox: boxes that the camera's service draws into the pictures that it encodes, of all programs. */
 #include <bbox.h>
-#include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "drawing.h"
+#include "client.h"
+#include "draw_line.h"
 
 #define CHANNELS 2 /* as the stand-in of VDO has them: 0 and 1 */
-#define MOST_CHANNELS 16
-#define MOST_SHAPES 4096
-#define MOST_POINTS 64
-
-/* A line of points, drawn with one pen. Four points that end where they began may be drawn as corners alone. */
-struct shape {
-    uint8_t rgba[4];
-    unsigned thickness;
-    bool corners, scene;
-    size_t count;
-    float points[][2];
-};
-
-struct shapes {
-    struct shape **all;
-    size_t count;
-};
 
 struct pen {
-    uint8_t rgba[4];
-    unsigned thickness;
+    uint8_t rgba[4], thickness;
     bool corners, scene;
 };
 
 struct bbox_t {
-    struct bbox_t *next;
-    bbox_channel_t channels[MOST_CHANNELS];
-    size_t channel_count;
+    struct line *line;
+    struct draw_shapes head;
     struct pen pen;
-    struct shapes drawn, shown;
-    float path[MOST_POINTS][2];
+    /* Shapes as the service takes them, which are not shown yet. */
+    uint8_t *drawn;
+    size_t count, size;
+    float path[DRAW_MOST_POINTS][2];
     size_t path_count;
 };
 
-/* All that are there, and what they show. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct bbox_t *first;
+engine_function engine_drawing;
 
+static const struct engine own_engines[] = {{"bbox", engine_drawing}, {0}};
 static const struct pen new_pen = {.rgba = {255, 0, 0, 255}, .thickness = 2};
-
-static void clear(struct shapes *shapes)
-{
-    for (size_t n = 0; n < shapes->count; n++)
-        free(shapes->all[n]);
-    free(shapes->all);
-    memset(shapes, 0, sizeof *shapes);
-}
 
 static bool refuse(int code)
 {
@@ -73,36 +44,37 @@ static bool is_denied(void)
 
 static struct bbox_t *make(const bbox_channel_t *channels, size_t count)
 {
-    if (is_denied() || count == 0 || count > MOST_CHANNELS) {
+    if (is_denied() || count == 0 || count > DRAW_CHANNELS) {
         errno = is_denied() ? EACCES : EINVAL;
         return NULL;
     }
     struct bbox_t *self = calloc(1, sizeof *self);
     if (!self)
         return NULL;
-    for (size_t n = 0; n < count; n++) {
+    for (size_t n = 0; n < count; n++)
+        self->head.channels[n] = channels[n];
+    self->head.channel_count = (uint32_t)count;
+    self->pen = new_pen;
+    for (size_t n = 0; n < count; n++)
         if (channels[n] >= CHANNELS) {
             free(self);
             errno = ENODEV;
             return NULL;
         }
-        self->channels[n] = channels[n];
-    }
-    self->channel_count = count;
-    self->pen = new_pen;
-    pthread_mutex_lock(&lock);
-    self->next = first;
-    first = self;
-    pthread_mutex_unlock(&lock);
-    return self;
+    self->line = line_open(own_engines);
+    if (self->line)
+        return self;
+    free(self);
+    errno = ECONNREFUSED;
+    return NULL;
 }
 
 bbox_t *bbox_new(size_t n_channels, ...)
 {
-    bbox_channel_t channels[MOST_CHANNELS];
+    bbox_channel_t channels[DRAW_CHANNELS];
     va_list arguments;
     va_start(arguments, n_channels);
-    for (size_t n = 0; n < n_channels && n < MOST_CHANNELS; n++)
+    for (size_t n = 0; n < n_channels && n < DRAW_CHANNELS; n++)
         channels[n] = va_arg(arguments, bbox_channel_t);
     va_end(arguments);
     return make(channels, n_channels);
@@ -111,23 +83,6 @@ bbox_t *bbox_new(size_t n_channels, ...)
 bbox_t *bbox_view_new(bbox_channel_t view)
 {
     return make(&view, 1);
-}
-
-bool bbox_destroy(bbox_t *self)
-{
-    if (!self)
-        return refuse(EINVAL);
-    pthread_mutex_lock(&lock);
-    for (struct bbox_t **place = &first; *place; place = &(*place)->next)
-        if (*place == self) {
-            *place = self->next;
-            break;
-        }
-    pthread_mutex_unlock(&lock);
-    clear(&self->drawn);
-    clear(&self->shown);
-    free(self);
-    return true;
 }
 
 bool bbox_coordinates_scene_normalized(bbox_t *self)
@@ -170,7 +125,7 @@ bool bbox_color(bbox_t *self, bbox_color_t color)
 
 bool bbox_clear(bbox_t *self)
 {
-    clear(&self->drawn);
+    self->count = self->size = 0;
     self->path_count = 0;
     return true;
 }
@@ -207,26 +162,24 @@ bool bbox_thickness_thick(bbox_t *self)
 
 static bool add(bbox_t *self, const float (*points)[2], size_t count, bool corners)
 {
-    struct shapes *drawn = &self->drawn;
+    struct draw_shape shape = {.thickness = self->pen.thickness,
+                               .scene = self->pen.scene,
+                               .corners = corners && self->pen.corners,
+                               .count = (uint8_t)count};
     for (size_t n = 0; n < count; n++)
         if (!isfinite(points[n][0]) || !isfinite(points[n][1]))
             return refuse(EINVAL);
-    if (drawn->count == MOST_SHAPES)
+    if (self->count == DRAW_MOST_SHAPES)
         return refuse(ENOSPC);
-    struct shape **all = realloc(drawn->all, (drawn->count + 1) * sizeof *all);
-    if (!all)
+    uint8_t *drawn = realloc(self->drawn, self->size + sizeof shape + count * sizeof *points);
+    if (!drawn)
         return false;
-    drawn->all = all;
-    struct shape *shape = calloc(1, sizeof *shape + count * sizeof *points);
-    if (!shape)
-        return false;
-    memcpy(shape->rgba, self->pen.rgba, sizeof shape->rgba);
-    shape->thickness = self->pen.thickness;
-    shape->scene = self->pen.scene;
-    shape->corners = corners && self->pen.corners;
-    shape->count = count;
-    memcpy(shape->points, points, count * sizeof *points);
-    all[drawn->count++] = shape;
+    memcpy(shape.rgba, self->pen.rgba, sizeof shape.rgba);
+    memcpy(drawn + self->size, &shape, sizeof shape);
+    memcpy(drawn + self->size + sizeof shape, points, count * sizeof *points);
+    self->drawn = drawn;
+    self->size += sizeof shape + count * sizeof *points;
+    self->count++;
     return true;
 }
 
@@ -260,7 +213,7 @@ bool bbox_line_to(bbox_t *self, float x, float y)
 {
     if (self->path_count == 0)
         return refuse(EINVAL);
-    if (self->path_count == MOST_POINTS)
+    if (self->path_count == DRAW_MOST_POINTS)
         return refuse(ENOSPC);
     self->path[self->path_count][0] = x;
     self->path[self->path_count++][1] = y;
@@ -276,17 +229,75 @@ bool bbox_draw_path(bbox_t *self)
     return add(self, (const float(*)[2])self->path, count, false);
 }
 
+/* How many of the bytes from OFFSET on fit into one message: whole shapes. */
+static size_t part_from(const bbox_t *self, size_t offset)
+{
+    size_t end = offset, room = LINE_BYTES - sizeof self->head;
+    while (end < self->size) {
+        const struct draw_shape *shape = (const struct draw_shape *)(self->drawn + end);
+        size_t next = end + sizeof *shape + shape->count * sizeof *shape->points;
+        if (next - offset > room)
+            break;
+        end = next;
+    }
+    return end - offset;
+}
+
+/* Send all shapes. False if the service has ended. */
+static bool send_shapes(bbox_t *self, uint8_t *message)
+{
+    size_t offset = 0;
+    do {
+        size_t size = part_from(self, offset);
+        self->head.more = offset + size < self->size;
+        memcpy(message, &self->head, sizeof self->head);
+        if (size)
+            memcpy(message + sizeof self->head, self->drawn + offset, size);
+        struct line_message *answer = line_ask(self->line, DRAW_SHAPES, message, sizeof self->head + size);
+        if (!answer)
+            return false;
+        line_free(answer);
+        offset += size;
+    } while (offset < self->size);
+    return true;
+}
+
+/* Send all shapes. A service that was started anew knows nothing of this program: the line is opened again. */
+static bool show(bbox_t *self)
+{
+    uint8_t *message = malloc(LINE_BYTES);
+    bool good = message && send_shapes(self, message);
+    if (message && !good && line_is_own(self->line)) {
+        struct line *line = line_open(own_engines);
+        if (line) {
+            line_close(self->line);
+            self->line = line;
+            good = send_shapes(self, message);
+        }
+    }
+    free(message);
+    return good;
+}
+
 /* Show what was drawn, in place of what was shown. Nothing waits for a frame: WHEN_US is taken and has no effect. */
 bool bbox_commit(bbox_t *self, int64_t when_us)
 {
     if (when_us < 0)
         return refuse(EINVAL);
-    pthread_mutex_lock(&lock);
-    struct shapes before = self->shown;
-    self->shown = self->drawn;
-    memset(&self->drawn, 0, sizeof self->drawn);
-    pthread_mutex_unlock(&lock);
-    clear(&before);
-    self->path_count = 0;
+    bool good = show(self);
+    bbox_clear(self);
+    return good ? true : refuse(ECONNREFUSED);
+}
+
+bool bbox_destroy(bbox_t *self)
+{
+    if (!self)
+        return refuse(EINVAL);
+    bbox_clear(self);
+    if (line_is_own(self->line))
+        show(self); /* what it has shown is gone when this returns */
+    line_close(self->line);
+    free(self->drawn);
+    free(self);
     return true;
 }

@@ -3,9 +3,6 @@
    No source has their header: the signatures follow from how programs call them. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 bool larodSetChip(larodConnection *conn, int chip, larodError **error);
 bool larodListChips(larodConnection *conn, int **chips, size_t *count, larodError **error);
 const char *larodGetChipName(int chip);
@@ -22,7 +19,7 @@ bool larodRunJobAsync_API_VERSION_2(larodConnection *conn, const larodJobRequest
 
 bool larodSetChip(larodConnection *conn, int chip, larodError **error)
 {
-    if (!is_connected(conn, error))
+    if (!call_service(conn, ASK_CHECK, NULL, 0, NULL, 0, 0, error))
         return false;
     for (size_t number = 0; number < conn->device_count; number++)
         if (chip && conn->devices[number].chip == chip) {
@@ -34,7 +31,7 @@ bool larodSetChip(larodConnection *conn, int chip, larodError **error)
 
 bool larodListChips(larodConnection *conn, int **chips, size_t *count, larodError **error)
 {
-    if (!is_connected(conn, error))
+    if (!call_service(conn, ASK_CHECK, NULL, 0, NULL, 0, 0, error))
         return false;
     int *found = calloc(conn->device_count + 1, sizeof *found);
     if (!found || !chips || !count) {
@@ -51,7 +48,10 @@ bool larodListChips(larodConnection *conn, int **chips, size_t *count, larodErro
 
 const char *larodGetChipName(int chip)
 {
-    return name_of_chip(chip);
+    for (size_t number = 0; number < sizeof numbers / sizeof *numbers; number++)
+        if (numbers[number].chip == chip)
+            return numbers[number].name;
+    return NULL;
 }
 
 /* The chip that larodSetChip chose, else the first device. */

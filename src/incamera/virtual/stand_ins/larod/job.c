@@ -1,12 +1,7 @@
 /* Jobs: a model with the tensors that it reads and writes. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fcntl.h>
 
 static bool same_dims(const larodTensorDims *one, const larodTensorDims *other)
 {
@@ -94,8 +89,8 @@ bool larodSetJobRequestModel(larodJobRequest *jobReq, const larodModel *model, l
 {
     if (!jobReq || !model)
         return fail(error, EINVAL, "there is no %s", jobReq ? "model" : "job request");
-    hold(model->loaded);
-    let_go(jobReq->model);
+    hold_loaded(model->loaded);
+    let_go_loaded(jobReq->model);
     jobReq->model = model->loaded;
     return true;
 }
@@ -109,7 +104,7 @@ larodJobRequest *larodCreateJobRequest(const larodModel *model, larodTensor **in
         return NULL;
     }
     request->model = model->loaded;
-    hold(request->model);
+    hold_loaded(request->model);
     if (!larodSetJobRequestInputs(request, inputTensors, numInputs, error) ||
         !larodSetJobRequestOutputs(request, outputTensors, numOutputs, error) ||
         !larodSetJobRequestParams(request, params, error))
@@ -121,170 +116,158 @@ void larodDestroyJobRequest(larodJobRequest **jobReq)
 {
     if (!jobReq || !*jobReq)
         return;
-    let_go((*jobReq)->model);
+    let_go_loaded((*jobReq)->model);
     free(*jobReq);
     *jobReq = NULL;
 }
 
-/* The values of a tensor while a job runs. */
-struct values {
-    uint8_t *data;
-    void *mapping;
-    size_t mapping_size;
-    uint8_t *copy;
-};
-
-static bool map(larodTensor *tensor, size_t size, bool writes, struct values *values, larodError **error)
+static bool add_tensor(const larodTensor *tensor, struct ask_tensor *ask, int *fds, unsigned *count, larodError **error)
 {
-    int64_t page = sysconf(_SC_PAGESIZE), start = tensor->offset / page * page;
-    size_t skipped = (size_t)(tensor->offset - start);
-    if (tensor->mapping) {
-        values->data = (uint8_t *)tensor->mapping + skipped;
+    *ask = (struct ask_tensor){.tracked = tensor->tracked};
+    if (tensor->tracked)
         return true;
-    }
-    struct stat status;
-    if (fstat(tensor->fd, &status) < 0)
-        return fail(error, LAROD_ERROR_FD, "%d is no open file descriptor", tensor->fd);
-    if (S_ISREG(status.st_mode) && status.st_size < tensor->offset + (int64_t)size)
-        return fail(error, LAROD_ERROR_FD, "the buffer ends before the tensor's %zu bytes", size);
-    void *mapping = mmap(NULL, size + skipped, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED, tensor->fd, (off_t)start);
-    if (mapping == MAP_FAILED)
-        return fail(error, LAROD_ERROR_FD, "the buffer cannot be mapped: %s", strerror(errno));
-    if (tensor->tracked) {
-        tensor->mapping = mapping;
-        tensor->mapping_size = size + skipped;
-    } else {
-        values->mapping = mapping;
-        values->mapping_size = size + skipped;
-    }
-    values->data = (uint8_t *)mapping + skipped;
-    return true;
-}
-
-static bool read_copy(const larodTensor *tensor, size_t size, bool writes, struct values *values, larodError **error)
-{
-    values->data = values->copy = calloc(1, size + 1);
-    if (!values->copy)
-        return fail(error, ENOMEM, "no memory for a tensor");
-    if (writes)
-        return true;
-    size_t done = 0;
-    if (lseek(tensor->fd, 0, SEEK_SET) < 0)
-        return fail(error, LAROD_ERROR_FD, "the input's position cannot be set: %s", strerror(errno));
-    while (done < size) {
-        ssize_t count = read(tensor->fd, values->copy + done, size - done);
-        if (count <= 0)
-            return fail(error, LAROD_ERROR_FD, "the input ends after %zu of %zu bytes", done, size);
-        done += (size_t)count;
-    }
-    return true;
-}
-
-static bool open_values(larodTensor *tensor, const struct description *is, bool writes, struct values *values,
-                        larodError **error)
-{
-    size_t size = byte_size(is);
     if (tensor->fd < 0)
         return fail(error, LAROD_ERROR_FD, "a tensor has no file descriptor");
-    if (tensor->size && tensor->size < size)
-        return fail(error, LAROD_ERROR_FD, "a buffer of %zu bytes is too small for %zu", tensor->size, size);
-    if (tensor->properties & LAROD_FD_PROP_MAP)
-        return map(tensor, size, writes, values, error);
-    if (tensor->properties & LAROD_FD_PROP_READWRITE)
-        return read_copy(tensor, size, writes, values, error);
-    return fail(error, LAROD_ERROR_FD, "this device can neither map nor read such a buffer");
-}
-
-static bool write_copy(const larodTensor *tensor, const struct values *values, size_t size, larodError **error)
-{
-    for (size_t done = 0; values->copy && done < size;) {
-        ssize_t count = write(tensor->fd, values->copy + done, size - done);
-        if (count <= 0)
-            return fail(error, LAROD_ERROR_FD, "the output cannot be written: %s", strerror(errno));
-        done += (size_t)count;
-    }
+    if (fcntl(tensor->fd, F_GETFD) < 0)
+        return fail(error, LAROD_ERROR_FD, "%d is no open file descriptor", tensor->fd);
+    *ask = (struct ask_tensor){.properties = tensor->properties, .size = tensor->size, .offset = tensor->offset};
+    fds[(*count)++] = tensor->fd;
     return true;
 }
 
-static void close_values(struct values *values, size_t count)
+/* Have the service run a job, or start it under NUMBER. */
+static bool ask_for_job(larodConnection *conn, const larodJobRequest *job, uint32_t kind, uint64_t number, larodError **error)
 {
-    for (size_t number = 0; number < count; number++) {
-        if (values[number].mapping)
-            munmap(values[number].mapping, values[number].mapping_size);
-        free(values[number].copy);
-    }
-}
-
-static bool compute(struct loaded *model, const larodJobRequest *job, const struct values *inputs,
-                    const struct values *outputs, larodError **error)
-{
-    uint8_t *in[MOST_TENSORS], *out[MOST_TENSORS];
-    for (size_t number = 0; number < model->input_count; number++)
-        in[number] = inputs[number].data;
-    for (size_t number = 0; number < model->output_count; number++)
-        out[number] = outputs[number].data;
-    if (model->conversion)
-        return run_conversion(model->conversion, job->cropped ? job->crop : NULL, in[0], out[0], error);
-    return run_network(model->network, in, out, error);
-}
-
-static bool run(const larodJobRequest *job, larodError **error)
-{
-    struct loaded *model = job->model;
-    struct values inputs[MOST_TENSORS] = {0}, outputs[MOST_TENSORS] = {0};
-    if (model->deleted || model->generation != service_generation)
-        return fail(error, LAROD_ERROR_MODEL_NOT_FOUND, "the model is no longer loaded");
-    if (job->input_count != model->input_count || job->output_count != model->output_count)
-        return fail(error, LAROD_ERROR_JOB, "the job's tensors are those of another model");
-    usleep(1000 * setting("INCAMERA_LAROD_JOB_MS", 0));
-    pthread_mutex_lock(&model->lock);
+    struct ask_run ask = {.model = job->model->id, .number = number, .priority = job->priority, .is_cropped = job->cropped,
+                          .input_count = (uint32_t)job->input_count, .output_count = (uint32_t)job->output_count};
+    int fds[2 * MOST_TENSORS];
+    unsigned fd_count = 0;
     bool good = true;
-    for (size_t number = 0; good && number < job->input_count; number++)
-        good = open_values(job->inputs[number], &model->inputs[number], false, &inputs[number], error);
-    for (size_t number = 0; good && number < job->output_count; number++)
-        good = open_values(job->outputs[number], &model->outputs[number], true, &outputs[number], error);
-    good = good && compute(model, job, inputs, outputs, error);
-    for (size_t number = 0; good && number < job->output_count; number++)
-        good = write_copy(job->outputs[number], &outputs[number], byte_size(&model->outputs[number]), error);
-    close_values(inputs, job->input_count);
-    close_values(outputs, job->output_count);
-    pthread_mutex_unlock(&model->lock);
-    return good;
+    memcpy(ask.crop, job->crop, sizeof ask.crop);
+    for (size_t n = 0; good && n < job->input_count; n++)
+        good = add_tensor(job->inputs[n], &ask.tensors[n], fds, &fd_count, error);
+    for (size_t n = 0; good && n < job->output_count; n++)
+        good = add_tensor(job->outputs[n], &ask.tensors[job->input_count + n], fds, &fd_count, error);
+    return good && call_service(conn, kind, &ask, sizeof ask, fds, fd_count, 0, error);
 }
 
 bool larodRunJob(larodConnection *conn, const larodJobRequest *jobReq, larodError **error)
 {
     if (!jobReq)
         return fail(error, EINVAL, "there is no job request");
-    if (!is_connected(conn, error) || !has_power(error) || !run(jobReq, error))
-        return false;
-    service_did_a_job();
-    return true;
+    return ask_for_job(conn, jobReq, ASK_RUN, 0, error);
 }
 
-struct call {
-    larodConnection *conn;
-    larodJobRequest job;
-    larodRunJobCallback callback;
-    void *user_data;
-};
-
-static void *run_call(void *data)
+static struct started *take_started(larodConnection *conn, uint64_t number)
 {
-    struct call *call = data;
-    larodConnection *conn = call->conn;
-    larodError *error = NULL;
-    if (run(&call->job, &error))
-        service_did_a_job();
-    call->callback(call->user_data, error);
-    larodClearError(&error);
-    let_go(call->job.model);
-    free(call);
     pthread_mutex_lock(&conn->lock);
-    if (--conn->running == 0)
-        pthread_cond_broadcast(&conn->idle);
+    struct started **place = &conn->started;
+    while (*place && (*place)->number != number)
+        place = &(*place)->next;
+    struct started *found = *place;
+    if (found) {
+        *place = found->next;
+        conn->calling++;
+    }
     pthread_mutex_unlock(&conn->lock);
+    return found;
+}
+
+/* Tell the program of the end of a job, then whoever waits for all of them. */
+static void end_started(larodConnection *conn, struct started *started, larodError *error)
+{
+    started->callback(started->user_data, error);
+    clear_error(&error);
+    free(started);
+    pthread_mutex_lock(&conn->lock);
+    conn->calling--;
+    pthread_cond_broadcast(&conn->idle);
+    pthread_mutex_unlock(&conn->lock);
+}
+
+static struct started *take_any(larodConnection *conn)
+{
+    pthread_mutex_lock(&conn->lock);
+    struct started *found = conn->started;
+    if (found) {
+        conn->started = found->next;
+        conn->calling++;
+    }
+    pthread_mutex_unlock(&conn->lock);
+    return found;
+}
+
+/* The thread that calls back. When the service ends, so do all jobs. */
+static void *listen_to_service(void *data)
+{
+    larodConnection *conn = data;
+    struct line_message *message = calloc(1, sizeof *message);
+    for (;;) {
+        enum line_result got = message ? line_receive(conn->ends, 0, message) : LINE_ENDED;
+        if (got == LINE_INTERRUPTED || got == LINE_NOTHING)
+            continue;
+        const struct told_end *told = got == LINE_GOT ? line_content(message, sizeof *told) : NULL;
+        if (!told)
+            break;
+        struct started *started = take_started(conn, told->number);
+        larodError *error = NULL;
+        if (told->code)
+            fail(&error, told->code, "%.*s", (int)sizeof told->text, told->text);
+        if (started)
+            end_started(conn, started, error);
+        else
+            clear_error(&error);
+    }
+    if (message)
+        line_clear(message);
+    free(message);
+    pthread_mutex_lock(&conn->lock);
+    conn->ends_lost = true;
+    pthread_mutex_unlock(&conn->lock);
+    for (struct started *started; (started = take_any(conn));) {
+        larodError *error = NULL;
+        fail(&error, LAROD_ERROR_CONNECTION, "the connection to the larod service is lost");
+        end_started(conn, started, error);
+    }
     return NULL;
+}
+
+bool listen_for_ends(larodConnection *conn, larodError **error)
+{
+    if (conn->ends >= 0)
+        return true;
+    if (!call_service(conn, ASK_ENDS, NULL, 0, NULL, 0, 0, error))
+        return false;
+    sigset_t all, before;
+    conn->ends = line_take_fd(conn->answer, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool good = conn->ends >= 0 && pthread_create(&conn->listener, NULL, listen_to_service, conn) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (good)
+        return true;
+    if (conn->ends >= 0)
+        close(conn->ends);
+    conn->ends = -1;
+    return fail(error, LAROD_ERROR_JOB, "no thread for the ends of jobs");
+}
+
+/* Wait until the program has been told of the end of each job. */
+void stop_listening(larodConnection *conn)
+{
+    if (conn->ends < 0)
+        return;
+    if (!line_is_own(conn->line)) { /* the thread is that of the process which was forked */
+        close(conn->ends);
+        return;
+    }
+    pthread_mutex_lock(&conn->lock);
+    while (conn->started || conn->calling)
+        pthread_cond_wait(&conn->idle, &conn->lock);
+    pthread_mutex_unlock(&conn->lock);
+    shutdown(conn->ends, SHUT_RDWR);
+    pthread_join(conn->listener, NULL);
+    close(conn->ends);
 }
 
 bool larodRunJobAsync(larodConnection *conn, const larodJobRequest *jobReq, larodRunJobCallback callback, void *userData,
@@ -292,40 +275,30 @@ bool larodRunJobAsync(larodConnection *conn, const larodJobRequest *jobReq, laro
 {
     if (!jobReq || !callback)
         return fail(error, EINVAL, "there is no %s", jobReq ? "callback" : "job request");
-    if (!is_connected(conn, error) || !has_power(error))
-        return false;
-    struct call *call = malloc(sizeof *call);
-    if (!call)
+    if (!conn || !listen_for_ends(conn, error))
+        return conn ? false : fail(error, EINVAL, "there is no connection");
+    struct started *started = malloc(sizeof *started);
+    if (!started)
         return fail(error, ENOMEM, "no memory for a job");
-    *call = (struct call){conn, *jobReq, callback, userData};
-    hold(call->job.model);
     pthread_mutex_lock(&conn->lock);
-    conn->running++;
+    uint64_t number = ++conn->last_number;
+    *started = (struct started){conn->started, number, callback, userData};
+    conn->started = started;
+    bool is_lost = conn->ends_lost;
     pthread_mutex_unlock(&conn->lock);
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, run_call, call) == 0) {
-        pthread_detach(thread);
+    bool good = is_lost ? fail(error, LAROD_ERROR_CONNECTION, "the connection to the larod service is lost")
+                        : ask_for_job(conn, jobReq, ASK_START, number, error);
+    if (good)
         return true;
-    }
+    started = take_started(conn, number);
+    free(started);
     pthread_mutex_lock(&conn->lock);
-    conn->running--;
+    conn->calling--;
     pthread_mutex_unlock(&conn->lock);
-    let_go(call->job.model);
-    free(call);
-    return fail(error, LAROD_ERROR_JOB, "no thread for the job");
-}
-
-/* The model is loaded before the callback is called, in the program's own thread. */
-bool larodLoadModelAsync(larodConnection *conn, int inFd, const larodDevice *dev, larodAccess access, const char *name,
-                         const larodMap *params, larodLoadModelCallback callback, void *userData, larodError **error)
-{
-    if (!callback)
-        return fail(error, EINVAL, "there is no callback");
-    if (!is_connected(conn, error))
+    if (started)
         return false;
-    larodError *failed = NULL;
-    larodModel *model = larodLoadModel(conn, inFd, dev, access, name, params, &failed);
-    callback(model, userData, failed);
-    larodClearError(&failed);
+    /* The callback was called already: the service has ended. */
+    if (error)
+        clear_error(error);
     return true;
 }

@@ -1,10 +1,6 @@
 /* larodMap: named values. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 larodMap *larodCreateMap(larodError **error)
 {
     larodMap *map = calloc(1, sizeof *map);

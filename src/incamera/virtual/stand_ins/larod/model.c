@@ -1,126 +1,107 @@
-/* Models: neural networks, and conversions of pictures. */
+/* Handles of models. The models themselves are in the service. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <fcntl.h>
 
-#include "faults.h"
-
-#define MOST_MODEL_BYTES (256u << 20)
-
-static uint64_t last_id;
-static unsigned refused_models;
-
-void hold(struct loaded *model)
+void hold_loaded(struct loaded *model)
 {
     __atomic_add_fetch(&model->references, 1, __ATOMIC_RELAXED);
 }
 
-void let_go(struct loaded *model)
+void let_go_loaded(struct loaded *model)
 {
-    if (__atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) > 0)
-        return;
-    free_network(model->network);
-    free(model->conversion);
-    free(model->name);
-    pthread_mutex_destroy(&model->lock);
-    free(model);
+    if (__atomic_sub_fetch(&model->references, 1, __ATOMIC_ACQ_REL) == 0)
+        free(model);
 }
 
-/* Read the file from its start. Its position does not matter. */
-static uint8_t *read_all(int fd, size_t *size, larodError **error)
+static void read_tensor(const struct told_tensor *told, struct description *is)
 {
-    struct stat status;
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
-        fail(error, LAROD_ERROR_FD, "the descriptor %d is not that of a model file", fd);
+    memcpy(is->name, told->name, sizeof is->name - 1);
+    is->type = (larodTensorDataType)told->type;
+    is->layout = (larodTensorLayout)told->layout;
+    is->dims.len = told->dim_count <= LAROD_TENSOR_MAX_LEN ? told->dim_count : 0;
+    is->pitches.len = told->pitch_count <= LAROD_TENSOR_MAX_LEN ? told->pitch_count : 0;
+    for (size_t axis = 0; axis < is->dims.len; axis++)
+        is->dims.dims[axis] = (size_t)told->dims[axis];
+    for (size_t axis = 0; axis < is->pitches.len; axis++)
+        is->pitches.pitches[axis] = (size_t)told->pitches[axis];
+}
+
+/* A new handle of the model that the service has just told of. */
+static larodModel *read_told(larodConnection *conn, larodError **error)
+{
+    const struct told_model *told = (const void *)conn->answer->data;
+    larodModel *handle = calloc(1, sizeof *handle);
+    struct loaded *loaded = calloc(1, sizeof *loaded);
+    if (!handle || !loaded || told->input_count > MOST_TENSORS || told->output_count > MOST_TENSORS) {
+        free(handle);
+        free(loaded);
+        fail(error, ENOMEM, "no memory for a model");
         return NULL;
     }
-    *size = (size_t)status.st_size;
-    uint8_t *data = *size <= MOST_MODEL_BYTES ? malloc(*size + 1) : NULL;
-    size_t done = 0;
-    while (data && done < *size) {
-        ssize_t count = pread(fd, data + done, *size - done, (off_t)done);
-        if (count <= 0)
-            break;
-        done += (size_t)count;
-    }
-    if (data && done == *size)
-        return data;
-    free(data);
-    fail(error, LAROD_ERROR_LOAD_MODEL, "the model file cannot be read");
-    return NULL;
+    loaded->references = 1;
+    loaded->id = told->id;
+    loaded->size = (size_t)told->size;
+    loaded->access = (larodAccess)told->access;
+    loaded->input_count = told->input_count;
+    loaded->output_count = told->output_count;
+    memcpy(loaded->name, told->name, sizeof loaded->name - 1);
+    memcpy(loaded->device.name, told->device, sizeof loaded->device.name - 1);
+    for (size_t number = 0; number < loaded->input_count; number++)
+        read_tensor(&told->tensors[number], &loaded->inputs[number]);
+    for (size_t number = 0; number < loaded->output_count; number++)
+        read_tensor(&told->tensors[loaded->input_count + number], &loaded->outputs[number]);
+    handle->loaded = loaded;
+    return handle;
 }
 
-static bool read_model(struct loaded *model, int fd, const larodMap *params, larodError **error)
+/* Entries that are longer than any that the service knows are left out. */
+static void write_entries(const larodMap *map, struct ask_load *ask)
 {
-    if (model->device->kind == CONVERTS) {
-        if (fd >= 0)
-            return fail(error, LAROD_ERROR_LOAD_MODEL, "%s runs no model files", model->device->name);
-        model->conversion = read_conversion(params, model, error);
-        return model->conversion;
+    for (const struct map_entry *entry = map ? map->first : NULL; entry && ask->entry_count < MOST_ENTRIES; entry = entry->next) {
+        struct ask_entry *written = &ask->entries[ask->entry_count];
+        if (strlen(entry->key) >= sizeof written->key)
+            continue;
+        strcpy(written->key, entry->key);
+        if (entry->text)
+            snprintf(written->text, sizeof written->text, "%s", entry->text);
+        written->kind = entry->kind;
+        memcpy(written->values, entry->values, sizeof written->values);
+        ask->entry_count++;
     }
-    if (fd < 0)
-        return fail(error, LAROD_ERROR_FD, "%s needs a model file", model->device->name);
-    uint8_t *data = read_all(fd, &model->size, error);
-    if (!data)
-        return false;
-    if (model->device->kind == RUNS_TFLITE) {
-        model->network = read_network(data, model->size, model, error);
-        return model->network;
-    }
-    free(data);
-    return fail(error, LAROD_ERROR_LOAD_MODEL, "this is no model for %s", model->device->name);
 }
 
 larodModel *larodLoadModel(larodConnection *conn, int fd, const larodDevice *dev, larodAccess access, const char *name,
                            const larodMap *params, larodError **error)
 {
-    larodModel *handle = NULL;
-    if (!is_connected(conn, error) || !has_power(error))
-        return NULL;
-    if (!dev || access <= LAROD_ACCESS_INVALID || access > LAROD_ACCESS_PUBLIC) {
-        fail(error, dev ? LAROD_ERROR_INVALID_ACCESS : LAROD_ERROR_INVALID_CHIP_ID, "a model needs a device and an access");
+    struct ask_load ask = {.access = access};
+    if (fd >= 0 && fcntl(fd, F_GETFD) < 0) {
+        fail(error, LAROD_ERROR_FD, "the descriptor %d is not that of a model file", fd);
         return NULL;
     }
-    if (faults_exist() && fault_is_set("no-memory", NULL)) {
-        fail(error, LAROD_ERROR_ALLOC, "the device has no memory for the model");
+    if (dev)
+        memcpy(ask.device, dev->name, sizeof ask.device);
+    if (name)
+        snprintf(ask.name, sizeof ask.name, "%s", name);
+    write_entries(params, &ask);
+    if (!call_service(conn, ASK_LOAD, &ask, sizeof ask, &fd, fd >= 0, sizeof(struct told_model), error))
         return NULL;
-    }
-    bool refused = faults_exist() && fault_is_set("model-refused", NULL);
-    if (fd >= 0 && (refused || take_one("INCAMERA_LAROD_REFUSE_MODELS", &refused_models))) {
-        fail(error, LAROD_ERROR_LOAD_MODEL, "the device refuses the model");
-        return NULL;
-    }
-    struct loaded *model = calloc(1, sizeof *model);
-    handle = calloc(1, sizeof *handle);
-    if (!model || !handle) {
-        free(model);
-        free(handle);
-        fail(error, ENOMEM, "no memory for a model");
-        return NULL;
-    }
-    pthread_mutex_init(&model->lock, NULL);
-    model->references = 1;
-    model->device = dev;
-    model->access = access;
-    model->generation = service_generation;
-    model->name = strdup(name ? name : "");
-    if (!model->name || !read_model(model, fd, params, error)) {
-        let_go(model);
-        free(handle);
-        return NULL;
-    }
-    if (fd >= 0)
-        usleep(1000 * setting("INCAMERA_LAROD_LOAD_MS", 0));
-    model->id = ++last_id;
-    model->next = conn->models;
-    conn->models = model;
-    hold(model);
-    handle->loaded = model;
-    return handle;
+    return read_told(conn, error);
+}
+
+/* The model is loaded before the callback is called, in the program's own thread. */
+bool larodLoadModelAsync(larodConnection *conn, int inFd, const larodDevice *dev, larodAccess access, const char *name,
+                         const larodMap *params, larodLoadModelCallback callback, void *userData, larodError **error)
+{
+    if (!callback)
+        return fail(error, EINVAL, "there is no callback");
+    if (!call_service(conn, ASK_CHECK, NULL, 0, NULL, 0, 0, error))
+        return false;
+    larodError *failed = NULL;
+    larodModel *model = larodLoadModel(conn, inFd, dev, access, name, params, &failed);
+    callback(model, userData, failed);
+    clear_error(&failed);
+    return true;
 }
 
 bool larodExportModel(larodConnection *conn, int modelFd, int outputFd, const larodDevice *dev, const larodMap *params,
@@ -130,38 +111,28 @@ bool larodExportModel(larodConnection *conn, int modelFd, int outputFd, const la
     return fail(error, LAROD_ERROR_LOAD_MODEL, "the stand-in exports no models");
 }
 
-static larodModel *new_handle(struct loaded *model)
-{
-    larodModel *handle = calloc(1, sizeof *handle);
-    if (handle) {
-        handle->loaded = model;
-        hold(model);
-    }
-    return handle;
-}
-
 larodModel *larodGetModel(larodConnection *conn, uint64_t modelId, larodError **error)
 {
-    if (!is_connected(conn, error))
+    const struct ask_model ask = {modelId};
+    if (!call_service(conn, ASK_MODEL, &ask, sizeof ask, NULL, 0, sizeof(struct told_model), error))
         return NULL;
-    for (struct loaded *model = conn->models; model; model = model->next)
-        if (model->id == modelId)
-            return new_handle(model);
-    fail(error, LAROD_ERROR_MODEL_NOT_FOUND, "there is no such model");
-    return NULL;
+    return read_told(conn, error);
 }
 
+/* A model that was deleted meanwhile is left out. */
 larodModel **larodGetModels(larodConnection *conn, size_t *numModels, larodError **error)
 {
-    if (!is_connected(conn, error))
+    if (!call_service(conn, ASK_MODELS, NULL, 0, NULL, 0, sizeof(struct told_models), error))
         return NULL;
-    size_t count = 0;
-    for (struct loaded *model = conn->models; model; model = model->next)
-        count++;
+    const struct told_models told = *(const struct told_models *)(const void *)conn->answer->data;
+    size_t most = sizeof told.ids / sizeof *told.ids, count = told.count < most ? (size_t)told.count : most;
     larodModel **models = calloc(count + 1, sizeof *models);
-    *numModels = models ? count : 0;
-    for (struct loaded *model = conn->models; models && model; model = model->next)
-        models[--count] = new_handle(model);
+    *numModels = 0;
+    if (!models)
+        fail(error, ENOMEM, "no memory for a list");
+    for (size_t number = 0; models && number < count; number++)
+        if ((models[*numModels] = larodGetModel(conn, told.ids[number], NULL)))
+            ++*numModels;
     return models;
 }
 
@@ -169,7 +140,7 @@ void larodDestroyModel(larodModel **model)
 {
     if (!model || !*model)
         return;
-    let_go((*model)->loaded);
+    let_go_loaded((*model)->loaded);
     free(*model);
     *model = NULL;
 }
@@ -186,16 +157,8 @@ void larodDestroyModels(larodModel ***models, size_t numModels)
 
 bool larodDeleteModel(larodConnection *conn, larodModel *model, larodError **error)
 {
-    if (!is_connected(conn, error))
-        return false;
-    for (struct loaded **place = &conn->models; model && *place; place = &(*place)->next)
-        if (*place == model->loaded) {
-            *place = model->loaded->next;
-            model->loaded->deleted = true;
-            let_go(model->loaded);
-            return true;
-        }
-    return fail(error, LAROD_ERROR_DELETE_MODEL, "there is no such model");
+    const struct ask_model ask = {model ? model->loaded->id : LAROD_INVALID_MODEL_ID};
+    return call_service(conn, ASK_DELETE, &ask, sizeof ask, NULL, 0, 0, error);
 }
 
 static const struct loaded *loaded_of(const larodModel *model, larodError **error)
@@ -214,7 +177,7 @@ uint64_t larodGetModelId(const larodModel *model, larodError **error)
 const larodDevice *larodGetModelDevice(const larodModel *model, larodError **error)
 {
     const struct loaded *loaded = loaded_of(model, error);
-    return loaded ? loaded->device : NULL;
+    return loaded ? &loaded->device : NULL;
 }
 
 size_t larodGetModelSize(const larodModel *model, larodError **error)
@@ -294,11 +257,32 @@ larodTensor **larodCreateModelOutputs(const larodModel *model, size_t *numTensor
     return tensors_of(model, true, numTensors, error);
 }
 
+/* Have the service make buffers for TENSORS, and track them. */
+static bool take_buffers(larodConnection *conn, const larodModel *model, bool outputs, uint32_t properties,
+                         larodTensor **tensors, size_t count, larodError **error)
+{
+    const struct ask_buffers ask = {model->loaded->id, outputs, properties};
+    if (!call_service(conn, ASK_BUFFERS, &ask, sizeof ask, NULL, 0, sizeof(struct told_buffers), error))
+        return false;
+    const struct told_buffers *told = (const void *)conn->answer->data;
+    bool good = told->count == count;
+    for (size_t number = 0; good && number < count; number++) {
+        larodTensor *tensor = tensors[number];
+        tensor->fd = line_take_fd(conn->answer, (unsigned)number);
+        tensor->owns_fd = tensor->fd >= 0;
+        tensor->size = byte_size(&tensor->is);
+        tensor->properties = told->properties;
+        tensor->tracked = told->tracked[number];
+        good = tensor->owns_fd;
+    }
+    return good || fail(error, LAROD_ERROR_ALLOC, "no file descriptor for a tensor");
+}
+
 static larodTensor **allocate(larodConnection *conn, const larodModel *model, bool outputs, uint32_t properties, size_t *count,
                               larodError **error)
 {
     larodTensor **tensors = tensors_of(model, outputs, count, error);
-    if (tensors && !allocate_tensors(conn, tensors, *count, properties, error)) {
+    if (tensors && !take_buffers(conn, model, outputs, properties, tensors, *count, error)) {
         larodDestroyTensors(conn, &tensors, *count, NULL);
         return NULL;
     }

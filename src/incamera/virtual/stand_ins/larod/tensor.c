@@ -1,49 +1,7 @@
 /* Tensors: what they are, and where their values are. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-size_t type_size(larodTensorDataType type)
-{
-    switch (type) {
-    case LAROD_TENSOR_DATA_TYPE_UINT16:
-    case LAROD_TENSOR_DATA_TYPE_INT16:
-    case LAROD_TENSOR_DATA_TYPE_FLOAT16:
-        return 2;
-    case LAROD_TENSOR_DATA_TYPE_UINT32:
-    case LAROD_TENSOR_DATA_TYPE_INT32:
-    case LAROD_TENSOR_DATA_TYPE_FLOAT32:
-        return 4;
-    case LAROD_TENSOR_DATA_TYPE_UINT64:
-    case LAROD_TENSOR_DATA_TYPE_INT64:
-    case LAROD_TENSOR_DATA_TYPE_FLOAT64:
-        return 8;
-    default:
-        return 1;
-    }
-}
-
-size_t byte_size(const struct description *is)
-{
-    return is->pitches.len ? is->pitches.pitches[0] : 0;
-}
-
-/* Fill IS in, with pitches that have no padding. */
-void describe(struct description *is, larodTensorDataType type, larodTensorLayout layout, const size_t *dims, size_t len)
-{
-    size_t bytes = type_size(type);
-    is->type = type;
-    is->layout = layout;
-    is->dims.len = is->pitches.len = len;
-    for (size_t number = len; number-- > 0;) {
-        is->dims.dims[number] = dims[number];
-        is->pitches.pitches[number] = bytes *= dims[number];
-    }
-}
+#include <fcntl.h>
 
 larodTensor **new_tensors(const struct description *are, size_t count)
 {
@@ -73,62 +31,26 @@ larodTensor **larodCreateTensors(size_t numTensors, larodError **error)
     return tensors;
 }
 
-static void unmap(larodTensor *tensor)
-{
-    if (tensor->mapping)
-        munmap(tensor->mapping, tensor->mapping_size);
-    tensor->mapping = NULL;
-}
-
 /* Programs have been seen that do this after larodDisconnect, without a connection. */
 bool larodDestroyTensors(larodConnection *conn, larodTensor ***tensors, size_t numTensors, larodError **error)
 {
     if (!tensors || !*tensors)
         return fail(error, EINVAL, "there are no tensors");
+    struct ask_forget ask = {0};
     for (size_t number = 0; number < numTensors; number++) {
         larodTensor *tensor = (*tensors)[number];
         if (!tensor)
             continue;
-        if (tensor->tracked && conn)
-            conn->tracked--;
-        unmap(tensor);
+        if (tensor->tracked && ask.count < MOST_TRACKED)
+            ask.tracked[ask.count++] = tensor->tracked;
         if (tensor->owns_fd)
             close(tensor->fd);
         free(tensor);
     }
+    if (conn && ask.count)
+        call_service(conn, ASK_FORGET, &ask, sizeof ask, NULL, 0, 0, NULL);
     free(*tensors);
     *tensors = NULL;
-    return true;
-}
-
-static bool may_track(larodConnection *conn, size_t count, larodError **error)
-{
-    if (!is_connected(conn, error))
-        return false;
-    if (conn->tracked + count > MOST_TRACKED)
-        return fail(error, LAROD_ERROR_ALLOC, "a connection can track %d tensors at most", MOST_TRACKED);
-    conn->tracked += count;
-    return true;
-}
-
-/* Give TENSORS memory files, which are tracked. */
-bool allocate_tensors(larodConnection *conn, larodTensor **tensors, size_t count, uint32_t properties, larodError **error)
-{
-    if (properties & ~(uint32_t)LAROD_FD_TYPE_DISK)
-        return fail(error, LAROD_ERROR_ALLOC, "this device has buffers to read, write and map only");
-    if (!may_track(conn, count, error))
-        return false;
-    for (size_t number = 0; number < count; number++)
-        tensors[number]->tracked = true;
-    for (size_t number = 0; number < count; number++) {
-        larodTensor *tensor = tensors[number];
-        tensor->fd = memfd_create("larod-tensor", MFD_CLOEXEC);
-        tensor->owns_fd = tensor->fd >= 0;
-        tensor->size = byte_size(&tensor->is);
-        tensor->properties = properties ? properties : LAROD_FD_TYPE_DISK;
-        if (tensor->fd < 0 || ftruncate(tensor->fd, (off_t)tensor->size) < 0)
-            return fail(error, errno, "no memory for a tensor of %zu bytes", tensor->size);
-    }
     return true;
 }
 
@@ -138,9 +60,12 @@ bool larodTrackTensor(larodConnection *conn, larodTensor *tensor, larodError **e
         return fail(error, LAROD_ERROR_FD, "a tensor without a file descriptor cannot be tracked");
     if (tensor->tracked)
         return fail(error, EINVAL, "the tensor is tracked already");
-    if (!may_track(conn, 1, error))
+    const struct ask_tensor ask = {.properties = tensor->properties, .size = tensor->size, .offset = tensor->offset};
+    if (fcntl(tensor->fd, F_GETFD) < 0)
+        return fail(error, LAROD_ERROR_FD, "%d is no open file descriptor", tensor->fd);
+    if (!call_service(conn, ASK_TRACK, &ask, sizeof ask, &tensor->fd, 1, sizeof(struct told_tracked), error))
         return false;
-    tensor->tracked = true;
+    tensor->tracked = ((const struct told_tracked *)(const void *)conn->answer->data)->tracked;
     return true;
 }
 

@@ -1,9 +1,11 @@
-/* How the stand-ins of bbox and axoverlay draw into the pictures that the stand-in of VDO encodes.
+/* How boxes and overlays are drawn into the pictures that the engine of video encodes.
 
-   The libraries do not need each other. The one of VDO looks for incamera_draw in those that the program has loaded. */
+   In the service, all engines are in one program. Where there is none, the library of VDO looks for incamera_draw in the
+   libraries that the program has loaded: they do not need each other. */
 #ifndef STAND_INS_DRAWING_H
 #define STAND_INS_DRAWING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,9 +18,12 @@ struct incamera_picture {
     unsigned across, left;
 };
 
-/* What a library that draws exports under this name. */
-typedef void incamera_draw_function(const struct incamera_picture *picture);
+/* Draws what is shown over the picture, and tells whether there is anything. Without pixels (y), it only tells. */
+typedef bool incamera_draw_function(const struct incamera_picture *picture);
+/* What a library that draws exports. */
 #define INCAMERA_DRAW "incamera_draw"
+/* All of them. */
+incamera_draw_function drawers_draw;
 
 /* Lay a colour over a pixel. ALPHA 255 hides what was there. What is outside of the picture is left out. */
 static inline void draw_pixel(const struct incamera_picture *picture, int x, int y, const uint8_t *rgb, unsigned alpha)

@@ -51,17 +51,16 @@ static inline bool fault_restarted(const char *name, unsigned long long *known)
     return number && before && before != now; /* 0: it was cleared */
 }
 
-/* Write a JPEG picture as the file NUMBER.PROCESS.jpg of a folder that all programs of the camera may write to. */
-static inline void fault_save_picture(unsigned number, const void *data, size_t size)
+/* Write a JPEG picture as the file NUMBER.PROCESS.jpg of a folder. PROCESS: the program whose stream is like it. */
+static inline void fault_save_picture(unsigned number, int process, const void *data, size_t size)
 {
     char name[600], new[600];
     const char *folder = getenv("INCAMERA_PICTURES");
     if (!folder || !*folder)
         folder = "/run/incamera-pictures";
-    if (mkdir(folder, 0777) == 0)
-        chmod(folder, 01777);
-    snprintf(name, sizeof name, "%s/%u.%d.jpg", folder, number, (int)getpid());
-    snprintf(new, sizeof new, "%s/.%d", folder, (int)getpid());
+    mkdir(folder, 0755);
+    snprintf(name, sizeof name, "%s/%u.%d.jpg", folder, number, process);
+    snprintf(new, sizeof new, "%s/.%d", folder, process);
     unlink(new);
     int fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)

@@ -1,16 +1,7 @@
 /* VdoChannel: the one sensor of the camera, as channel 0 (overview) and 1. */
 #include "objects.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "faults.h"
-
-static const VdoResolution resolutions[] = {
-    {160, 90}, {320, 180}, {320, 240}, {640, 360}, {640, 480}, {800, 600}, {1280, 720}, {1920, 1080},
-};
-#define COUNT (sizeof resolutions / sizeof *resolutions)
-#define CHANNELS 2
 
 DEFINE_TYPE(VdoChannel, vdo_channel)
 
@@ -19,42 +10,11 @@ static void vdo_channel_finalize(GObject *object)
     (void)object;
 }
 
-bool has_format(guint format)
-{
-    switch (format) {
-    case VDO_FORMAT_YUV:
-    case VDO_FORMAT_RGB:
-    case VDO_FORMAT_PLANAR_RGB:
-    case VDO_FORMAT_JPEG:
-    case VDO_FORMAT_H264: return true;
-    default: return false;
-    }
-}
-
-/* How the camera hangs: all its pictures are turned by this angle, unless a stream asks for another. */
-guint camera_rotation(void)
-{
-    guint angle;
-    if (!faults_exist() || !fault_is_set("rotation", &angle))
-        angle = setting("INCAMERA_VDO_ROTATION", 0);
-    return angle / 90 % 4 * 90;
-}
-
-bool has_channel(guint number)
-{
-    return number < CHANNELS;
-}
-
-bool fits_channel(guint width, guint height)
-{
-    return width <= resolutions[COUNT - 1].width && height <= resolutions[COUNT - 1].height;
-}
-
 VdoChannel *vdo_channel_get(guint channel_nbr, GError **error)
 {
     if (is_denied(error))
         return NULL;
-    if (!has_channel(channel_nbr)) {
+    if (channel_nbr >= CAMERA_CHANNELS) {
         fail(error, VDO_ERROR_NOT_FOUND, "no such channel");
         return NULL;
     }
@@ -79,7 +39,7 @@ GList *vdo_channel_get_all(GError **error)
     GList *list = NULL;
     if (is_denied(error))
         return NULL;
-    for (guint id = 0; id < CHANNELS; id++)
+    for (guint id = 0; id < CAMERA_CHANNELS; id++)
         list = g_list_append(list, vdo_channel_get(id, error));
     return list;
 }
@@ -95,7 +55,7 @@ VdoMap *vdo_channel_get_info(VdoChannel *self, GError **error)
     (void)error;
     VdoMap *info = vdo_map_new();
     if (!self) {
-        vdo_map_set_uint32(info, "channel.count", CHANNELS);
+        vdo_map_set_uint32(info, "channel.count", CAMERA_CHANNELS);
         vdo_map_set_uint32(info, "input.count", 1);
         vdo_map_set_uint32(info, "view.count", 1);
         vdo_map_set_uint32(info, "warp.count", 0);
@@ -149,12 +109,12 @@ VdoResolutionSet *vdo_channel_get_resolutions(VdoChannel *self, VdoMap *filter, 
     guint format = vdo_map_get_uint32(filter, "format", VDO_FORMAT_YUV);
     const char *select = vdo_map_get_string(filter, "select", NULL, "all");
     const char *ratio = vdo_map_get_string(filter, "aspect_ratio", NULL, NULL);
-    VdoResolutionSet *set = g_malloc0(sizeof *set + COUNT * sizeof *resolutions);
-    if (!has_format(format))
+    VdoResolutionSet *set = g_malloc0(sizeof *set + CAMERA_RESOLUTIONS * sizeof *camera_resolutions);
+    if (!camera_has_format(format))
         return set;
-    for (gsize number = 0; number < COUNT; number++)
-        if (is_wanted(&resolutions[number], ratio))
-            set->resolutions[set->count++] = resolutions[number];
+    for (gsize number = 0; number < CAMERA_RESOLUTIONS; number++)
+        if (is_wanted(&camera_resolutions[number], ratio))
+            set->resolutions[set->count++] = camera_resolutions[number];
     if (set->count == 0 || strcmp(select, "all") == 0)
         return set;
     VdoResolution largest = set->resolutions[set->count - 1];

@@ -1,10 +1,6 @@
 /* Errors, and small helpers. */
 #include "objects.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
 GQuark vdo_error_quark(void)
 {
     return g_quark_from_static_string("vdo-error-quark");
@@ -34,30 +30,10 @@ void fail(GError **error, gint code, const char *message)
     g_set_error_literal(error, vdo_error_quark(), code, message);
 }
 
-guint64 microseconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (guint64)now.tv_sec * 1000000 + (guint64)now.tv_nsec / 1000;
-}
-
-/* From the environment: how a test chooses what the stand-in does. */
-const char *setting_text(const char *name, const char *def)
-{
-    const char *text = getenv(name);
-    return text && *text ? text : def;
-}
-
-guint setting(const char *name, guint def)
-{
-    const char *text = setting_text(name, NULL);
-    return text ? (guint)strtoul(text, NULL, 10) : def;
-}
-
 /* An app that lacks the group `video`. */
 bool is_denied(GError **error)
 {
-    if (!setting("INCAMERA_VDO_DENIED", 0))
+    if (!camera_setting("INCAMERA_VDO_DENIED", 0))
         return false;
     fail(error, VDO_ERROR_PERMISSION_DENIED, "the program is not in the group video");
     return true;

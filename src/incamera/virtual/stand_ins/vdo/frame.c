@@ -56,7 +56,7 @@ VdoBuffer *vdo_buffer_new_full(gint fd, gsize capacity, guint64 offset, gpointer
 gpointer vdo_buffer_get_data(VdoBuffer *self)
 {
     if (self->slot)
-        return self->chunks == 1 ? self->slot->drawing.data : NULL;
+        return self->chunks == 1 ? self->slot->data : NULL;
     if (!self->memory && self->capacity) {
         /* From the start of the file: an offset need not be a multiple of the page size. */
         gsize size = self->offset + self->capacity;
@@ -232,7 +232,7 @@ VdoChunk vdo_frame_take_chunk_ex(VdoFrame *self, VdoChunkOption options, GError 
     VdoChunk chunk = {.type = VDO_CHUNK_NONE};
     if (self->taken >= self->chunks)
         return chunk;
-    guint8 *data = self->slot ? self->slot->drawing.data : vdo_buffer_get_data(self);
+    guint8 *data = self->slot ? self->slot->data : vdo_buffer_get_data(self);
     if (!data) {
         chunk.type = VDO_CHUNK_ERROR;
         fail(error, VDO_ERROR_BUFFER_FAILURE, "the buffer cannot be mapped");

@@ -227,6 +227,63 @@ void vdo_map_copy_value(VdoMap *self, const gchar *src, const gchar *dst)
         copy_entry(self, from, dst);
 }
 
+/* Add the bytes of a value to DATA, padded. False if there is no room. */
+static bool encode_entry(const struct entry *entry, uint8_t *data, size_t room, size_t *size)
+{
+    gint64 integer = entry->integer;
+    const void *value = entry->kind == REAL ? (const void *)&entry->real : &integer;
+    size_t value_size = sizeof integer, name_size = strlen(entry->name);
+    if (entry->kind == TEXT)
+        value = entry->text, value_size = strlen(entry->text);
+    else if (entry->kind == ARRAY)
+        value = entry->array, value_size = entry->array_size;
+    size_t whole = (sizeof(struct vdo_setting) + name_size + value_size + 3) / 4 * 4;
+    if (name_size > UINT8_MAX || value_size > UINT16_MAX || whole > room - *size)
+        return false;
+    const struct vdo_setting setting = {(uint8_t)entry->kind, (uint8_t)name_size, (uint16_t)value_size};
+    uint8_t *at = data + *size;
+    memset(at, 0, whole);
+    memcpy(at, &setting, sizeof setting);
+    memcpy(at + sizeof setting, entry->name, name_size);
+    memcpy(at + sizeof setting + name_size, value, value_size);
+    *size += whole;
+    return true;
+}
+
+/* Write the map as a message has it, and return the bytes: (size_t)-1 if there is no room. */
+size_t encode_map(const VdoMap *self, uint8_t *data, size_t room)
+{
+    size_t size = 0;
+    for (const struct entry *entry = self->first; entry; entry = entry->next)
+        if (!encode_entry(entry, data, room, &size))
+            return (size_t)-1;
+    return size;
+}
+
+/* Add the values that a message has. */
+void decode_map(VdoMap *self, const uint8_t *data, size_t size)
+{
+    struct vdo_setting setting;
+    for (size_t offset = 0; size - offset >= sizeof setting;) {
+        memcpy(&setting, data + offset, sizeof setting);
+        const uint8_t *name = data + offset + sizeof setting, *value = name + setting.name_size;
+        size_t whole = (sizeof setting + setting.name_size + setting.size + 3) / 4 * 4;
+        if (whole > size - offset)
+            return;
+        offset += whole;
+        char *text = strndup((const char *)name, setting.name_size);
+        struct entry *entry = put(self, text, setting.kind <= ARRAY ? (enum value_kind)setting.kind : TEXT);
+        if (entry->kind == TEXT)
+            entry->text = strndup((const char *)value, setting.size);
+        else if (entry->kind == ARRAY)
+            memcpy(entry->array, value, entry->array_size = setting.size < 32 ? setting.size : 32);
+        else
+            memcpy(entry->kind == REAL ? (void *)&entry->real : &entry->integer, value,
+                   setting.size < 8 ? setting.size : 8);
+        free(text);
+    }
+}
+
 void vdo_map_dump(const VdoMap *self)
 {
     printf("{");

@@ -1,11 +1,13 @@
-/* The stand-in's objects, and what its parts have of each other. */
+/* The library's objects, and what its parts have of each other. The streams themselves are in the camera's service. */
 #ifndef STAND_INS_VDO_OBJECTS_H
 #define STAND_INS_VDO_OBJECTS_H
 
 #include <stdbool.h>
 #include <vdo-stream.h>
 
-enum value_kind { BOOLEAN, INTEGER, UNSIGNED, REAL, TEXT, ARRAY };
+#include "client.h"
+#include "vdo_camera.h"
+#include "vdo_line.h"
 
 struct entry {
     struct entry *next;
@@ -29,38 +31,13 @@ struct _VdoChannel {
     guint id;
 };
 
-/* A picture's format and size; sizes in bytes. */
-struct geometry {
-    guint format;
-    bool y800;
-    guint width, height, pitch;
-    gsize size;
-    guint across, left; /* the columns of the whole scene, and the first of them that the picture shows */
-};
-
-/* A picture of the scene that is drawn again and again. */
-struct drawing {
-    guint8 *data;
-    bool drawn;
-    guint square_x; /* where the moving square was drawn last */
-};
-
-/* Memory for one picture. A free slot is filled with the next one. */
+/* Memory of the service for one picture, mapped here. */
 struct slot {
     gint fd;
     gsize offset, capacity;
-    struct drawing drawing;
-    enum slot_state { NOT_QUEUED, FREE, READY, HELD } state;
+    guint8 *data;
     VdoFrame *explicit; /* of a slot made by vdo_stream_buffer_alloc */
-    guint sequence;
-    guint64 timestamp;
-    gint64 wall_clock;
-    VdoFrameType type;
-    gsize size;
-    gssize header_size;
 };
-
-#define MOST_SLOTS 64
 
 struct _VdoFrame {
     GObject object;
@@ -83,73 +60,40 @@ struct _VdoFrame {
     gpointer memory;
 };
 
-/* What an H.264 encoder keeps from one picture to the next. */
-struct h264 {
-    guint across, down; /* macroblocks */
-    guint8 *picture, *before;
-    guint number, group, since_key;
-    bool key_wanted;
-};
-
 struct _VdoStream {
     GObject object;
-    guint id;
+    VdoStream *next; /* of all streams of this process */
+    struct line *line;
+    struct vdo_facts facts; /* what the service gives; of a stream of another program, and the stream 0, only the id counts */
     VdoMap *settings;
     VdoBufferFinalizer finalizer;
-    struct geometry geometry;
-    /* What is drawn before it is turned or encoded. Without data: the scene is drawn into the slots. */
-    struct geometry scene_geometry;
-    struct drawing scene;
-    guint8 *turned;
-    guint8 *drawn_over; /* the picture with boxes and overlays */
-    struct h264 h264;
-    gdouble framerate;
-    guint rotation, camera_rotation;
-    bool blocking, explicit, running, counted;
-    guint timeout_ms, service;
-    gint timer, memory, event_fd, event_writer;
-    guint64 next_capture; /* microseconds of CLOCK_MONOTONIC */
-    guint sequence;
-    guint delivered;
-    guint lost;
-    struct slot slots[MOST_SLOTS];
+    bool own, explicit, blocking, running;
+    guint timeout_ms;
+    gint frames; /* the socket from which frames come */
+    gint event_fd;
+    guint start, delivered;
+    struct slot slots[VDO_MOST_SLOTS];
     guint slot_count;
-    VdoStream *next; /* of all streams in this process */
 };
 
 void fail(GError **error, gint code, const char *message);
-guint64 microseconds_now(void);
-guint setting(const char *name, guint def);
-const char *setting_text(const char *name, const char *def);
 bool is_denied(GError **error);
 
-bool has_format(guint format);
-bool has_channel(guint number);
-bool fits_channel(guint width, guint height);
-guint camera_rotation(void);
+size_t encode_map(const VdoMap *map, uint8_t *data, size_t room);
+void decode_map(VdoMap *map, const uint8_t *data, size_t size);
 
-bool is_encoded(guint format);
-bool choose_geometry(VdoStream *stream, GError **error);
-void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp);
-void turn(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned, guint rotation);
-bool program_draws(void);
-const guint8 *draw_over(VdoStream *self, const guint8 *picture);
-gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint quality, guint8 *out);
-void start_h264(struct h264 *encoder, const struct geometry *geometry);
-void end_h264(struct h264 *encoder);
-gsize encode_h264(struct h264 *encoder, const guint8 *nv12, const struct geometry *geometry, guint8 *out,
-                  gssize *header_size);
-
-struct slot *add_slot(VdoStream *stream, GError **error);
-bool add_slots(VdoStream *stream, GError **error);
-void free_slot(struct slot *slot);
-struct slot *slot_in(VdoStream *stream, enum slot_state state);
-void release_slot(VdoStream *stream, struct slot *slot);
 VdoFrame *frame_of_slot(VdoStream *stream, struct slot *slot, gpointer opaque);
+void release_slot(VdoStream *stream, struct slot *slot);
+void unmap_slot(struct slot *slot);
+bool map_slots(VdoStream *stream, struct line_message *answer);
 
-bool open_events(VdoStream *stream);
+struct line *open_line(GError **error);
+struct line_message *ask(struct line *line, guint32 kind, const void *data, size_t size, GError **error);
+bool order(VdoStream *stream, guint32 kind, const void *data, size_t size, GError **error);
+bool give_back(VdoStream *stream, enum vdo_use use, guint slot);
+
+bool attach_events(VdoStream *stream, GError **error);
 void close_events(VdoStream *stream);
-void tell_stream(VdoStream *stream, guint event);
 void add_stream(VdoStream *stream);
 void remove_stream(VdoStream *stream);
 VdoStream *find_stream(guint id);

@@ -155,7 +155,7 @@ static guint square_at(guint64 timestamp, guint span)
 }
 
 /* Draw a frame. All that stays the same is drawn only once: drawing must cost little. */
-void draw(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp)
+void draw_scene(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp)
 {
     guint span = geometry->width - (geometry->height / 4 & ~1u);
     if (!drawing->drawn) {

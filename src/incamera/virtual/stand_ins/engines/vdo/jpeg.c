@@ -24,7 +24,7 @@ static const guint8 zigzag[64] = {
 enum { SIZES = 10, RUNS = 16, LONG_CODES = RUNS * SIZES + 1, DC_CODES = 12, FIRST_LONG_CODE = 1 << 7 };
 
 struct jpeg {
-    guint8 *out;
+    guint8 *out, *end;
     guint32 bits;
     guint bit_count;
     gint32 before[3];
@@ -47,7 +47,7 @@ static void put_code(struct jpeg *jpeg, guint32 value, guint count)
 {
     jpeg->bits = jpeg->bits << count | (value & ((1u << count) - 1));
     jpeg->bit_count += count;
-    while (jpeg->bit_count >= 8) {
+    while (jpeg->bit_count >= 8 && jpeg->end - jpeg->out >= 2) {
         guint8 byte = (guint8)(jpeg->bits >> (jpeg->bit_count - 8));
         *jpeg->out++ = byte;
         if (byte == 0xff)
@@ -162,10 +162,12 @@ static void load_block(gint32 *block, const guint8 *plane, const struct geometry
     }
 }
 
-/* Write the picture to OUT, and return its bytes. QUALITY: 1 to 100. */
-gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint quality, guint8 *out)
+/* Write the picture to OUT, which has ROOM for more than a head, and return its bytes: 0 if they don't fit. QUALITY: 1 to
+   100. */
+gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint quality, guint8 *out, gsize room)
 {
-    struct jpeg jpeg = {.out = out};
+    enum { TAIL = 8 };
+    struct jpeg jpeg = {.out = out, .end = out + room - TAIL};
     guint width = geometry->width, height = geometry->height;
     const guint8 *uv = nv12 + (gsize)geometry->pitch * height;
     put_marker(&jpeg, 0xd8, 0);
@@ -191,6 +193,8 @@ gsize encode_jpeg(const guint8 *nv12, const struct geometry *geometry, guint qua
             }
         }
     put_code(&jpeg, 0x7f, 7);
+    if (jpeg.bit_count >= 8)
+        return 0;
     put_marker(&jpeg, 0xd9, 0);
     return (gsize)(jpeg.out - out);
 }

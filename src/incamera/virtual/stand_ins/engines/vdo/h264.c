@@ -223,26 +223,29 @@ static void put_prediction(struct writer *writer, const guint8 *raw, const struc
         put_number(writer, 1, 1);
 }
 
-void start_h264(struct h264 *encoder, const struct geometry *geometry)
+bool start_h264(struct h264 *encoder, const struct geometry *geometry)
 {
     encoder->across = (geometry->width + SIDE - 1) / SIDE;
     encoder->down = (geometry->height + SIDE - 1) / SIDE;
     gsize size = (gsize)encoder->across * encoder->down * SIDE * SIDE * 3 / 2;
-    encoder->picture = g_malloc0(size);
-    encoder->before = g_malloc0(size);
+    encoder->picture = calloc(1, size);
+    encoder->before = calloc(1, size);
+    encoder->raw = malloc((gsize)encoder->across * encoder->down);
     encoder->key_wanted = true;
+    return encoder->picture && encoder->before && encoder->raw;
 }
 
 void end_h264(struct h264 *encoder)
 {
-    g_free(encoder->picture);
-    g_free(encoder->before);
+    free(encoder->picture);
+    free(encoder->before);
+    free(encoder->raw);
     *encoder = (struct h264){0};
 }
 
 /* Write the picture to OUT, and return its bytes. HEADER_SIZE becomes the bytes before the slice of a key frame, else 0. */
 gsize encode_h264(struct h264 *encoder, const guint8 *nv12, const struct geometry *geometry, guint8 *out,
-                  gssize *header_size)
+                  gint64 *header_size)
 {
     struct writer writer = {.out = out};
     bool key = encoder->key_wanted;
@@ -256,7 +259,8 @@ gsize encode_h264(struct h264 *encoder, const guint8 *nv12, const struct geometr
     *header_size = writer.out - out;
     load_picture(encoder, nv12, geometry);
     put_slice_header(&writer, encoder, key);
-    guint8 *raw = g_malloc0((gsize)encoder->across * encoder->down);
+    guint8 *raw = encoder->raw;
+    memset(raw, 0, (gsize)encoder->across * encoder->down);
     guint skipped = 0, more = key ? 0 : MORE_IN_P;
     for (guint row = 0; row < encoder->down; row++)
         for (guint column = 0; column < encoder->across; column++) {
@@ -281,7 +285,6 @@ gsize encode_h264(struct h264 *encoder, const guint8 *nv12, const struct geometr
     if (skipped)
         put_golomb(&writer, skipped);
     end_unit(&writer);
-    g_free(raw);
     guint8 *picture = encoder->picture;
     encoder->picture = encoder->before;
     encoder->before = picture;

@@ -2,10 +2,8 @@
 #include "objects.h"
 
 #include <string.h>
-#include <strings.h>
 
-/* In newer AXIS OS, a program says how a picture of another shape than the sensor's shows the scene. */
-#define HAS_FIT (AXIS_OS >= 1207)
+enum { MOST_PITCH_STEP = 8192 };
 
 bool is_encoded(guint format)
 {
@@ -17,20 +15,25 @@ static guint round_up(guint value, guint step)
     return (value + step - 1) / step * step;
 }
 
-static bool choose_size(VdoStream *self, GError **error)
+static bool fits_sensor(guint width, guint height)
+{
+    const VdoResolution *largest = &camera_resolutions[CAMERA_RESOLUTIONS - 1];
+    return width <= largest->width && height <= largest->height;
+}
+
+static bool choose_size(struct stream *self)
 {
     struct geometry *geometry = &self->geometry;
-    VdoPair32u size = vdo_map_get_pair32u(self->settings, "resolution", (VdoPair32u){.val = {0, 0}});
-    geometry->width = vdo_map_get_uint32(self->settings, "width", size.w);
-    geometry->height = vdo_map_get_uint32(self->settings, "height", size.h);
-    bool upright = self->rotation % 180 != 0;
+    guint width = 0, height = 0;
+    size_of_settings(&self->settings, &width, &height);
+    geometry->width = number_of(&self->settings, "width", width);
+    geometry->height = number_of(&self->settings, "height", height);
+    bool upright = self->facts.rotation % 180 != 0;
     if (geometry->width == 0 && geometry->height == 0)
         geometry->width = upright ? 720 : 1280, geometry->height = upright ? 1280 : 720;
     guint across = upright ? geometry->height : geometry->width, down = upright ? geometry->width : geometry->height;
-    if (!fits_channel(across, down) || across < 128 || down < 32) {
-        fail(error, VDO_ERROR_INVALID_ARGUMENT, "the camera has no such resolution");
-        return false;
-    }
+    if (!fits_sensor(across, down) || across < 128 || down < 32)
+        return refuse(self, VDO_ERROR_INVALID_ARGUMENT, "the camera has no such resolution");
     /* The nearest size that the image pipeline can do. */
     across &= ~7u;
     down &= ~1u;
@@ -61,39 +64,33 @@ static void choose_bytes(struct geometry *geometry, guint step)
     geometry->size = rows * geometry->pitch;
 }
 
-bool choose_geometry(VdoStream *self, GError **error)
+bool choose_geometry(struct stream *self)
 {
     struct geometry *geometry = &self->geometry;
-    geometry->format = vdo_map_get_uint32(self->settings, "format", VDO_FORMAT_H264);
-    const char *subformat = vdo_map_get_string(self->settings, "subformat", NULL, "NV12");
-    geometry->y800 = geometry->format == VDO_FORMAT_YUV && strcasecmp(subformat, "Y800") == 0;
-    bool known = geometry->format != VDO_FORMAT_YUV || geometry->y800 || strcasecmp(subformat, "NV12") == 0;
-    if (!has_format(geometry->format) || !known) {
-        fail(error, VDO_ERROR_NOT_SUPPORTED, "the camera has no such format");
+    const struct vdo_wish *wish = &self->wish;
+    geometry->format = wish->format ? wish->format : number_of(&self->settings, "format", VDO_FORMAT_H264);
+    geometry->y800 = geometry->format == VDO_FORMAT_YUV && text_is(&self->settings, "subformat", "Y800", false);
+    bool known = geometry->format != VDO_FORMAT_YUV || geometry->y800 ||
+                 text_is(&self->settings, "subformat", "NV12", true);
+    if (!camera_has_format(geometry->format) || !known)
+        return refuse(self, VDO_ERROR_NOT_SUPPORTED, "the camera has no such format");
+    if (self->facts.rotation % 90 != 0 || self->facts.rotation >= 360)
+        return refuse(self, VDO_ERROR_INVALID_ARGUMENT, "the camera cannot rotate by this angle");
+    if (wish->pitch_step > MOST_PITCH_STEP)
+        return refuse(self, VDO_ERROR_INVALID_ARGUMENT, "rows cannot be a multiple of so many bytes");
+    if (!choose_size(self))
         return false;
-    }
-    if (self->rotation % 90 != 0 || self->rotation >= 360) {
-        fail(error, VDO_ERROR_INVALID_ARGUMENT, "the camera cannot rotate by this angle");
-        return false;
-    }
-    if (!choose_size(self, error))
-        return false;
-    bool crop = HAS_FIT && strcmp(vdo_map_get_string(self->settings, "image.fit", NULL, "scale"), "crop") == 0;
-    if (HAS_FIT)
-        vdo_map_set_string(self->settings, "image.fit", crop ? "crop" : "scale");
-    else
-        vdo_map_remove(self->settings, "image.fit");
     struct geometry *scene = &self->scene_geometry;
     *scene = *geometry;
-    if (self->rotation % 180 != 0)
+    if (self->facts.rotation % 180 != 0)
         scene->width = geometry->height, scene->height = geometry->width;
     if (is_encoded(geometry->format))
         scene->format = VDO_FORMAT_YUV;
-    choose_part(scene, crop);
+    choose_part(scene, wish->has_fit && text_is(&self->settings, "image.fit", "crop", false));
     choose_bytes(scene, 1);
     geometry->across = scene->across;
     geometry->left = scene->left;
-    choose_bytes(geometry, is_encoded(geometry->format) ? 1 : setting("INCAMERA_VDO_PITCH_STEP", PITCH_STEP));
+    choose_bytes(geometry, is_encoded(geometry->format) ? 1 : wish->pitch_step);
     return true;
 }
 
@@ -110,7 +107,8 @@ static void turn_plane(const guint8 *from, gsize pitch, guint width, guint heigh
 }
 
 /* Turn the picture FROM clockwise. */
-void turn(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned, guint rotation)
+void turn_picture(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned,
+                  guint rotation)
 {
     guint width = geometry->width, height = geometry->height;
     gsize pitch = geometry->pitch, to_pitch = turned->pitch;

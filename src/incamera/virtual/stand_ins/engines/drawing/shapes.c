@@ -1,5 +1,9 @@
-/* Draws what is shown into a picture. */
-#include "drawing.h"
+/* Boxes and lines that lie over the video. */
+#include "boards.h"
+
+#include <math.h>
+
+enum { MOST_THICKNESS = 16 };
 
 /* Far outside, but not so far that the part inside could no longer be told. */
 static double limit(double coordinate)
@@ -8,7 +12,7 @@ static double limit(double coordinate)
 }
 
 /* The place of a point in the picture, in pixels. */
-static void place(const struct incamera_picture *picture, const struct shape *shape, const float *point, double *at)
+static void place(const struct incamera_picture *picture, const struct draw_shape *shape, const float *point, double *at)
 {
     double x = limit(point[0]), y = limit(point[1]);
     if (shape->scene) {
@@ -53,7 +57,7 @@ static bool cut(const struct incamera_picture *picture, double from[2], double t
     return true;
 }
 
-static void draw_line(const struct incamera_picture *picture, const struct shape *shape, const double *a, const double *b)
+static void draw_line(const struct incamera_picture *picture, const struct draw_shape *shape, const double *a, const double *b)
 {
     double from[2] = {a[0], a[1]}, to[2] = {b[0], b[1]};
     if (!cut(picture, from, to))
@@ -71,7 +75,7 @@ static void draw_line(const struct incamera_picture *picture, const struct shape
     }
 }
 
-static void draw_shape(const struct incamera_picture *picture, const struct shape *shape)
+static void draw_shape(const struct incamera_picture *picture, const struct draw_shape *shape)
 {
     for (size_t n = 0; n + 1 < shape->count; n++) {
         double from[2], to[2];
@@ -92,22 +96,56 @@ static void draw_shape(const struct incamera_picture *picture, const struct shap
     }
 }
 
-static bool has_channel(const bbox_t *self, unsigned channel)
+/* The shape at OFFSET; NULL at the end, or if it is damaged. */
+static const struct draw_shape *shape_at(const uint8_t *data, size_t size, size_t offset, size_t *next)
 {
-    for (size_t n = 0; n < self->channel_count; n++)
-        if (self->channels[n] == channel)
+    if (size - offset < sizeof(struct draw_shape))
+        return NULL;
+    const struct draw_shape *shape = (const struct draw_shape *)(data + offset);
+    *next = offset + sizeof *shape + shape->count * sizeof *shape->points;
+    return shape->count <= DRAW_MOST_POINTS && shape->thickness <= MOST_THICKNESS && *next <= size ? shape : NULL;
+}
+
+/* Add the shapes of a message. False if they are damaged, or too many. */
+bool shapes_add(struct shapes *shapes, const struct line_message *request)
+{
+    const struct draw_shapes *head = line_content(request, sizeof *head);
+    size_t count = 0, size = head ? request->size - sizeof *head : 0;
+    if (!head || head->channel_count > DRAW_CHANNELS)
+        return false;
+    for (size_t offset = 0; offset < size; count++)
+        if (!shape_at(request->data + sizeof *head, size, offset, &offset))
+            return false;
+    uint8_t *data = shapes->count + count <= DRAW_MOST_SHAPES ? realloc(shapes->data, shapes->size + size + 1) : NULL;
+    if (!data)
+        return false;
+    memcpy(data + shapes->size, request->data + sizeof *head, size);
+    shapes->head = *head;
+    shapes->data = data;
+    shapes->size += size;
+    shapes->count += count;
+    return true;
+}
+
+void shapes_drop(struct shapes *shapes)
+{
+    free(shapes->data);
+    *shapes = (struct shapes){0};
+}
+
+static bool has_channel(const struct shapes *shapes, unsigned channel)
+{
+    for (uint32_t n = 0; n < shapes->head.channel_count; n++)
+        if (shapes->head.channels[n] == channel)
             return true;
     return false;
 }
 
-incamera_draw_function incamera_draw;
-
-void incamera_draw(const struct incamera_picture *picture)
+bool shapes_draw(const struct shapes *shapes, const struct incamera_picture *picture)
 {
-    pthread_mutex_lock(&lock);
-    for (const bbox_t *self = first; self; self = self->next)
-        if (has_channel(self, picture->channel))
-            for (size_t n = 0; n < self->shown.count; n++)
-                draw_shape(picture, self->shown.all[n]);
-    pthread_mutex_unlock(&lock);
+    if (shapes->count == 0 || !has_channel(shapes, picture->channel))
+        return false;
+    for (size_t offset = 0; picture->y && offset < shapes->size;)
+        draw_shape(picture, shape_at(shapes->data, shapes->size, offset, &offset));
+    return true;
 }

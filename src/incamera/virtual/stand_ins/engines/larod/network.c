@@ -1,9 +1,6 @@
 /* Reads a network out of a .tflite file, which may be anything, and runs it. */
 #include "network.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define MOST_VALUES 4096u
 #define MOST_BYTES (256u << 20)
 
@@ -252,17 +249,18 @@ static bool parse(struct network *network, size_t size, struct loaded *model, la
     return fail(error, LAROD_ERROR_LOAD_MODEL, "the model file is damaged, or has what is not imitated");
 }
 
-/* Return the network in DATA, which becomes its own. */
+/* Return the network in DATA, which becomes its own, or NULL. */
 struct network *read_network(uint8_t *data, size_t size, struct loaded *model, larodError **error)
 {
     struct network *network = calloc(1, sizeof *network);
     if (!network) {
-        free(data);
+        fail(error, ENOMEM, "no memory for a model");
         return NULL;
     }
     network->file = data;
     if (parse(network, size, model, error))
         return network;
+    network->file = NULL;
     free_network(network);
     return NULL;
 }
@@ -284,14 +282,33 @@ void free_network(struct network *network)
     free(network);
 }
 
+struct copies {
+    const struct network *network;
+    uint8_t *const *inputs, *const *outputs;
+};
+
+static bool copy_inputs(void *data)
+{
+    const struct copies *copies = data;
+    for (size_t number = 0; number < copies->network->input_count; number++)
+        memcpy(copies->network->inputs[number]->data, copies->inputs[number], copies->network->inputs[number]->bytes);
+    return true;
+}
+
+static bool copy_outputs(void *data)
+{
+    const struct copies *copies = data;
+    for (size_t number = 0; number < copies->network->output_count; number++)
+        memcpy(copies->outputs[number], copies->network->outputs[number]->data, copies->network->outputs[number]->bytes);
+    return true;
+}
+
 bool run_network(struct network *network, uint8_t *const *inputs, uint8_t *const *outputs, larodError **error)
 {
-    (void)error;
-    for (size_t number = 0; number < network->input_count; number++)
-        memcpy(network->inputs[number]->data, inputs[number], network->inputs[number]->bytes);
-    for (size_t number = 0; number < network->step_count; number++)
+    struct copies copies = {network, inputs, outputs};
+    bool good = guarded(copy_inputs, &copies);
+    for (size_t number = 0; good && number < network->step_count; number++)
         compute_step(&network->steps[number]);
-    for (size_t number = 0; number < network->output_count; number++)
-        memcpy(outputs[number], network->outputs[number]->data, network->outputs[number]->bytes);
-    return true;
+    good = good && guarded(copy_outputs, &copies);
+    return good || fail(error, LAROD_ERROR_FD, "a buffer became shorter meanwhile");
 }

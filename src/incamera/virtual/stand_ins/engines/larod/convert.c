@@ -4,10 +4,6 @@
    Colours are those of BT.601 with 16 to 235 for black to white. The camera's own arithmetic may round otherwise. */
 #include "objects.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 enum picture_format { NV12, INTERLEAVED, PLANAR };
 
 struct picture {
@@ -25,27 +21,36 @@ struct plane {
     size_t width, height, pitch, step;
 };
 
-static bool read_picture(const larodMap *map, const char *which, struct picture *picture, larodError **error)
+static const struct ask_entry *find_entry(const struct ask_load *ask, const char *key)
+{
+    for (uint32_t number = 0; number < ask->entry_count && number < MOST_ENTRIES; number++)
+        if (strncmp(ask->entries[number].key, key, sizeof ask->entries[number].key) == 0)
+            return &ask->entries[number];
+    return NULL;
+}
+
+static bool read_picture(const struct ask_load *ask, const char *which, struct picture *picture, larodError **error)
 {
     static const char *const formats[] = {"nv12", "rgb-interleaved", "rgb-planar"};
     char key[64];
-    const struct map_entry *entries[3];
+    const struct ask_entry *entries[3];
     static const char *const names[] = {"format", "size", "row-pitch"};
     for (size_t number = 0; number < 3; number++) {
         strcpy(key, which);
         strcat(key, names[number]);
-        entries[number] = find_entry(map, key);
+        entries[number] = find_entry(ask, key);
     }
     if (!entries[0] || entries[0]->kind != IS_TEXT || !entries[1] || entries[1]->kind != IS_PAIR ||
         (entries[2] && entries[2]->kind != IS_INT))
         return fail(error, LAROD_ERROR_LOAD_MODEL, "%sformat and %ssize are needed", which, which);
     size_t format = 0;
-    while (format < 3 && strcmp(formats[format], entries[0]->text) != 0)
+    const int longest = sizeof entries[0]->text - 1;
+    while (format < 3 && strncmp(formats[format], entries[0]->text, sizeof entries[0]->text) != 0)
         format++;
     int64_t width = entries[1]->values[0], height = entries[1]->values[1];
     int64_t least = format == INTERLEAVED ? 3 * width : width, pitch = entries[2] ? entries[2]->values[0] : least;
     if (format == 3)
-        return fail(error, LAROD_ERROR_LOAD_MODEL, "cpu-proc has no format %s", entries[0]->text);
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "cpu-proc has no format %.*s", longest, entries[0]->text);
     if (width < 2 || height < 2 || width > 16384 || height > 16384 || pitch < least || pitch > 1 << 18)
         return fail(error, LAROD_ERROR_LOAD_MODEL, "%ssize or %srow-pitch cannot be", which, which);
     if (width % 2 || height % 2 || pitch % 2)
@@ -69,11 +74,11 @@ static void describe_picture(const struct picture *picture, struct description *
     }
 }
 
-struct conversion *read_conversion(const larodMap *map, struct loaded *model, larodError **error)
+struct conversion *read_conversion(const struct ask_load *ask, struct loaded *model, larodError **error)
 {
     struct conversion *conversion = calloc(1, sizeof *conversion);
-    if (!conversion || !read_picture(map, "image.input.", &conversion->input, error) ||
-        !read_picture(map, "image.output.", &conversion->output, error)) {
+    if (!conversion || !read_picture(ask, "image.input.", &conversion->input, error) ||
+        !read_picture(ask, "image.output.", &conversion->output, error)) {
         free(conversion);
         return NULL;
     }
@@ -215,36 +220,55 @@ static bool check_crop(const struct conversion *conversion, const int64_t *crop,
     return true;
 }
 
+struct conversion_run {
+    const struct conversion *conversion;
+    const int64_t *crop;
+    const uint8_t *input;
+    uint8_t *output, *between;
+    struct picture scaled;
+};
+
+static bool convert(void *data)
+{
+    const struct conversion_run *run = data;
+    const struct picture *in = &run->conversion->input, *out = &run->conversion->output, *scaled = &run->scaled;
+    struct plane from[3], to[3];
+    planes_of(scaled, run->between, to);
+    for (size_t number = 0, count = planes_of(in, run->input, from); number < count; number++) {
+        bool half = in->format == NV12 && number == 1;
+        if (run->crop)
+            cut(&from[number], run->crop, half);
+        scale_plane(&from[number], &to[number], (uint8_t *)to[number].data);
+    }
+    if (in->format == out->format)
+        return true;
+    if (in->format == NV12)
+        nv12_to_rgb(scaled, run->between, out, run->output);
+    else if (out->format == NV12)
+        rgb_to_nv12(scaled, run->between, out, run->output);
+    else
+        rgb_to_rgb(scaled, run->between, out, run->output);
+    return true;
+}
+
 bool run_conversion(const struct conversion *conversion, const int64_t *crop, const uint8_t *input, uint8_t *output,
                     larodError **error)
 {
     if (crop && !check_crop(conversion, crop, error))
         return false;
-    struct picture scaled = conversion->output;
     const struct picture *in = &conversion->input, *out = &conversion->output;
     bool converts = in->format != out->format;
-    scaled.format = in->format;
-    scaled.pitch = !converts ? out->pitch : in->format == INTERLEAVED ? 3 * out->width : out->width;
-    size_t size = scaled.pitch * scaled.height * (scaled.format == PLANAR ? 3 : 2);
-    uint8_t *between = converts ? malloc(size) : output;
-    if (!between)
-        return fail(error, ENOMEM, "no memory for a picture");
-    struct plane from[3], to[3];
-    planes_of(&scaled, between, to);
-    for (size_t number = 0, count = planes_of(in, input, from); number < count; number++) {
-        bool half = in->format == NV12 && number == 1;
-        if (crop)
-            cut(&from[number], crop, half);
-        scale_plane(&from[number], &to[number], (uint8_t *)to[number].data);
-    }
-    if (!converts)
-        return true;
-    if (in->format == NV12)
-        nv12_to_rgb(&scaled, between, out, output);
-    else if (out->format == NV12)
-        rgb_to_nv12(&scaled, between, out, output);
-    else
-        rgb_to_rgb(&scaled, between, out, output);
-    free(between);
-    return true;
+    struct conversion_run run = {conversion, crop, input, output, output, *out};
+    run.scaled.format = in->format;
+    run.scaled.pitch = !converts ? out->pitch : in->format == INTERLEAVED ? 3 * out->width : out->width;
+    if (converts)
+        run.between = malloc(run.scaled.pitch * run.scaled.height * (run.scaled.format == PLANAR ? 3 : 2));
+    bool good = run.between && guarded(convert, &run);
+    if (!run.between)
+        fail(error, ENOMEM, "no memory for a picture");
+    else if (!good)
+        fail(error, LAROD_ERROR_FD, "a buffer became shorter meanwhile");
+    if (converts)
+        free(run.between);
+    return good;
 }
