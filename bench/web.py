@@ -3,8 +3,8 @@
 A start is timed from the start of the process until systemready.cgi has answered over https, with a saved state; the
 baseline is the cold start that made it. An installation is timed from the start of `incamera install --start` until
 the app's first line is in the camera's log. The camera's log says how long the app took from its start to that line;
-the baseline is `python -c pass` with the same Python there. Memory is the sum of PSS of Apache, the back end and
-their starter. Idle is a camera that nobody has used since its start: the processor time of QEMU and the supervisor.
+the baseline is `python -c pass` with the same Python there. Memory is the sum of PSS of Apache, the bus, the back end
+and their starter. Idle is a camera that nobody has used since its start: the processor time of QEMU and the supervisor.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _OPEN_PROFILE = "axis-os-11-armv7hf"
 _APP = 'import time\n\nprint("first line", flush=True)\nwhile True:\n    time.sleep(60)\n'
 _PROJECT = '[project]\nname = "hello"\nversion = "1.0.0"\n\n[tool.incamera]\nentry = "app.py"\n'
 _MEMORY = (
-    "for p in $(pidof axis-httpd axis-back-end incamera-back-end); do cat /proc/$p/smaps_rollup; done "
+    "for p in $(pidof axis-httpd axis-back-end incamera-back-end dbus-daemon); do cat /proc/$p/smaps_rollup; done "
     "| awk '/^Pss:/ { sum += $2 } END { print sum }'"
 )
 _PASS = "cd /usr/local/packages/hello; for i in 1 2 3 4 5 6; do time bundle/bin/python3 -c pass; done"

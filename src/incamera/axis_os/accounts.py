@@ -98,10 +98,9 @@ def list_groups(accounts: Mapping[str, Account]) -> str:
     return "".join(lines) + f'digusers="{",".join(accounts)}"\n'
 
 
-def describe_user(accounts: Mapping[str, Account], user: str) -> str:
+def describe_user(user: str, roles: Iterable[str]) -> str:
     """Return what usergroup.cgi answers to *user*."""
-    account = accounts.get(user)
-    return f"{user}\n{' '.join(account.roles if account else ())}\n"
+    return f"{user}\n{' '.join(roles)}\n"
 
 
 def _members(accounts: Mapping[str, Account], role: str) -> list[str]:
@@ -123,8 +122,19 @@ def login_files(accounts: Mapping[str, Account], realm: str, parameters: Mapping
         return "".join(f"{role}: {' '.join(_members(accounts, role))}\n" for role in allowed)
 
     return {
-        "passwords": "".join(f"{user}:{account.basic}\n" for user, account in accounts.items()),
+        "passwords": _passwords(accounts),
         "digests": "".join(f"{user}:{realm}:{account.digest}\n" for user, account in accounts.items()),
         "groups-http": groups("http"),
         "groups-https": groups("https"),
     }
+
+
+def service_files(accounts: Mapping[str, Account]) -> dict[str, str]:
+    """Return the files for Apache with the *accounts* of apps: `service-passwords` and `service-groups`."""
+    # A line for each member of a group: Apache reads 8 KB of a line.
+    members = [f"{role}: {user}\n" for user, account in accounts.items() for role in account.roles]
+    return {"service-passwords": _passwords(accounts), "service-groups": "".join(members)}
+
+
+def _passwords(accounts: Mapping[str, Account]) -> str:
+    return "".join(f"{user}:{account.basic}\n" for user, account in accounts.items())

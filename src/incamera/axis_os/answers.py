@@ -83,7 +83,7 @@ def _param(camera: Camera, request: Request) -> Reply:
 
 
 def _roles(camera: Camera, user: str) -> tuple[str, ...]:
-    account = camera.kept.accounts.get(user)
+    account = camera.account(user)
     return account.roles if account else ()
 
 
@@ -96,7 +96,7 @@ def _pwdgrp(camera: Camera, request: Request) -> Reply:
 
 
 def _usergroup(camera: Camera, request: Request) -> Reply:
-    return Reply.text(describe_user(camera.kept.accounts, request.user))
+    return Reply.text(describe_user(request.user, _roles(camera, request.user)))
 
 
 def _upload(camera: Camera, request: Request) -> Reply:

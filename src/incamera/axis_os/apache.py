@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from incamera.axis_os.service_accounts import ADDRESS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from incamera.axis_os.facts import Facts
 
 PORTS = {443: "https", 80: "http"}
+# At the address of the accounts for apps.
+SERVICE_PORT = 80
 APACHE_MODULES = (
     "mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "authz_groupfile", "auth_basic", "auth_digest",
     "socache_shmcb", "ssl", "proxy", "proxy_http", "proxy_fcgi", "headers", "alias", "dir", "env", "mime", "reqtimeout",
@@ -96,13 +100,18 @@ def render_configuration(
             for top in ("axis-cgi", "config")
         ),
     ]
-    for port, scheme in find_schemes(facts, parameters).items():
+    schemes = find_schemes(facts, parameters)
+    for port, scheme in schemes.items():
         lines += [f"Listen {port}", f"<VirtualHost *:{port}>"]
         if PORTS[port] == "https":
             lines += ["SSLEngine on", f'SSLCertificateFile "{run}/certificate.pem"']
             lines += ["SSLProtocol -all +TLSv1.2 +TLSv1.3", "SSLHonorCipherOrder on", *_CIPHERS]
-        lines += [*_logins(facts, scheme, PORTS[port], run), *_roles(routes, run)]
+        lines += [*_logins(facts, scheme, PORTS[port], run), *_roles(routes, run / "passwords")]
         lines += [f'Include "{run}/apps.conf"', "</VirtualHost>"]
+    if SERVICE_PORT not in schemes:
+        lines += [f"Listen {ADDRESS}:{SERVICE_PORT}"]
+    lines += [f"<VirtualHost {ADDRESS}:{SERVICE_PORT}>"]
+    lines += [*_service_logins(facts, run), *_roles(routes), f'Include "{run}/apps.conf"', "</VirtualHost>"]
     return "\n".join(lines) + "\n"
 
 
@@ -143,19 +152,30 @@ def _access(path: str, role: str) -> list[str]:
 
 
 def _logins(facts: Facts, scheme: str, transport: str, run: Path) -> list[str]:
+    users = "digests" if scheme == "Digest" else "passwords"
+    return _login(facts, scheme, run / users, run / f"groups-{transport}")
+
+
+def _service_logins(facts: Facts, run: Path) -> list[str]:
+    """Return how apps log in with the accounts that the camera has given them: by Basic alone (documented)."""
+    return _login(facts, "Basic", run / "service-passwords", run / "service-groups")
+
+
+def _login(facts: Facts, scheme: str, users: Path, groups: Path) -> list[str]:
     return [
         '<Location "/">',
         f'AuthName "{facts.realm}"',
         f"AuthType {scheme}",
         f"Auth{scheme}Provider file",
-        f'AuthUserFile "{run}/{"digests" if scheme == "Digest" else "passwords"}"',
-        f'AuthGroupFile "{run}/groups-{transport}"',
+        f'AuthUserFile "{users}"',
+        f'AuthGroupFile "{groups}"',
         "Require valid-user",
         "</Location>",
     ]
 
 
-def _roles(routes: Mapping[str, Route], run: Path) -> list[str]:
+def _roles(routes: Mapping[str, Route], setup: Path | None = None) -> list[str]:
+    """Return who may ask for which of *routes*; everybody for those of the setup, while the file *setup* is empty."""
     paths = defaultdict(list)
     for path, route in routes.items():
         paths[route.role, route.opens_setup].append(path)
@@ -167,7 +187,7 @@ def _roles(routes: Mapping[str, Route], run: Path) -> list[str]:
                 lines += ["Require all granted"]
             else:
                 lines += [f"Require group {role}"]
-            if opens_setup:
-                lines += [f"Require expr \"! -s '{run}/passwords'\""]
+            if opens_setup and setup:
+                lines += [f"Require expr \"! -s '{setup}'\""]
             lines += ["</Location>"]
     return lines

@@ -83,8 +83,8 @@ class Page:
 class Installed:
     """An installed app. *uid* is that of its own user, *is_wanted* whether its user has started it.
 
-    *groups* and *resources* are those that its manifest names, *ranges* its compatibleOsVersions, *proxies* its rules
-    for the web server, *pages* its httpConfig. With *fast_cgi* it has FastCGI pages.
+    *groups*, *resources* and D-Bus *methods* are those that its manifest names, *ranges* its compatibleOsVersions,
+    *proxies* its rules for the web server, *pages* its httpConfig. With *fast_cgi* it has FastCGI pages.
     """
 
     name: str
@@ -104,6 +104,7 @@ class Installed:
     fast_cgi: bool = False
     groups: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
     ranges: tuple[tuple[str, str], ...] = ()
     proxies: tuple[Proxy, ...] = ()
     pages: tuple[Page, ...] = ()
@@ -122,6 +123,7 @@ class Installed:
         found = {key: value for key, value in table.items() if key in known}
         found["groups"] = tuple(found.get("groups", ()))
         found["resources"] = tuple(found.get("resources", ()))
+        found["methods"] = tuple(found.get("methods", ()))
         found["proxies"] = tuple(Proxy(**one) for one in found.get("proxies", ()))
         found["pages"] = tuple(Page(**one) for one in found.get("pages", ()))
         found["ranges"] = tuple((str(one), str(other)) for one, other in found.get("ranges", ()))
@@ -158,7 +160,7 @@ def describe_app(
     package = _table(manifest, "acapPackageConf")
     setup, settings = _table(package, "setup"), _table(package, "configuration")
     resources = _table(manifest, "resources")
-    user = _table(_table(resources, "linux"), "user")
+    user, bus = _table(_table(resources, "linux"), "user"), _table(resources, "dbus")
     groups = [*_texts(user.get("groups")), *_texts(user.get("conditionalGroups"))]
     entries = settings.get("httpConfig")
     pages = _tables(entries)
@@ -180,6 +182,7 @@ def describe_app(
         fast_cgi=any(one.get("type") == "fastCgi" for one in pages),
         groups=tuple(dict.fromkeys(groups)),
         resources=tuple(sorted(name for name in resources if _table(resources, name).get("enabled") is True)),
+        methods=(*_texts(bus.get("requiredMethods")), *_texts(bus.get("conditionalMethods"))),
         ranges=tuple((str(one.get("min", "")), str(one.get("max", ""))) for one in _tables(ranges)),
         proxies=tuple(
             Proxy(str(one.get("apiPath", "")), str(one.get("target", "")), str(one.get("access", "")))

@@ -31,6 +31,7 @@ from incamera.axis_os.parameters import (
 )
 from incamera.axis_os.pictures import Pictures
 from incamera.axis_os.running import ADDON_GID, Runner, run_script
+from incamera.axis_os.service_accounts import ServiceAccounts
 from incamera.axis_os.ssh import ENABLED, SSH_GID
 from incamera.axis_os.store import Kept, load_kept, save_kept
 from incamera.axis_os.system_log import SystemLog
@@ -43,6 +44,7 @@ from incamera.errors import ConfigError
 
 if TYPE_CHECKING:
     from incamera.archives.openpgp import PublicKey
+    from incamera.axis_os.accounts import Account
     from incamera.axis_os.facts import Facts
     from incamera.eap.summary import Summary
 
@@ -93,6 +95,7 @@ class Camera:
         self.log = SystemLog(facts.host_name)
         self.boot_id = _boot_id()
         self.pictures = pictures or Pictures()
+        self.service_accounts = ServiceAccounts()
         self.restart = restart
         self._signing_key = signing_key
         self._on_change = on_change
@@ -150,8 +153,8 @@ class Camera:
             kept.first_version = kept.first_version or version
             kept.version = version
 
-    def boot(self) -> None:
-        """Make the users of the installed apps, and start those that ran before and start by themselves."""
+    def prepare(self) -> None:
+        """Bring the installed apps in order after a power cut, and make their users."""
         for app in list(self.kept.apps.values()):
             self._undo_upgrade(app)
             if not (self.places.packages / app.name).is_dir():  # the flash memory was formatted
@@ -159,6 +162,9 @@ class Camera:
         for left in self.places.packages.glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
         self._write_users()
+
+    def boot(self) -> None:
+        """Start the apps that ran before and start by themselves."""
         self._finish_upgrade()
         for app in self.kept.apps.values():
             runner = self._runners[app.name] = self._runner(app)
@@ -207,10 +213,10 @@ class Camera:
     def changing(self) -> Iterator[Kept]:
         """Yield what is kept, to be changed; it is saved at the end of the block. Raises OSError."""
         with self._lock:
-            before = self.kept.ssh_users
+            before = self._users()
             yield self.kept
             save_kept(self.places.kept, self.kept)
-            if self.kept.ssh_users != before:
+            if self._users() != before:
                 self._write_users()
             self._on_change(self)
 
@@ -222,7 +228,12 @@ class Camera:
             with self.changing() as kept:
                 kept.accounts, kept.switches, kept.parameters, kept.ssh_users = {}, {}, {}, {}
                 kept.was_set_back = True
-            self._write_users()
+
+    # Accounts
+
+    def account(self, user: str) -> Account | None:
+        """Return the account of *user*, who has logged in."""
+        return self.kept.accounts.get(user) or self.service_accounts.accounts.get(user)
 
     # Switches
 
@@ -318,7 +329,6 @@ class Camera:
         del self._runners[app.name]
         with self.changing() as kept:
             del kept.apps[app.name]
-        self._write_users()
 
     # Installing
 
@@ -423,7 +433,6 @@ class Camera:
         with self.changing() as kept:
             kept.next_uid = max(kept.next_uid, uid + 1)
             kept.apps[app.name] = app
-        self._write_users()
         self._runners[app.name] = runner = self._runner(app)
         script = conf.get("POSTINSTALLSCRIPT", "")
         if script and (code := self._script(app, script, folder)) != 0:
@@ -471,6 +480,11 @@ class Camera:
         if self.places.accounts is None:
             return lambda _: None
         return lambda descriptor: os.fchown(descriptor, uid, ADDON_GID)
+
+    def _users(self) -> object:
+        """Return what `_write_users` writes of, to be compared."""
+        apps = {app.user: (app.uid, app.groups) for app in self.kept.apps.values()}
+        return apps, dict(self.kept.ssh_users)
 
     def _write_users(self) -> None:
         """Write the users of apps and of SSH and the groups of AXIS OS behind what the camera's own files have."""

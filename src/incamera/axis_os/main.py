@@ -1,7 +1,8 @@
 """The back end of a virtual camera's web server: it runs as root in the camera, from its boot on.
 
 It waits until the camera has woken up and data/web.sh has written the settings: only then are a serial number, accounts
-and a certificate known. Then it starts the apps and Apache, which passes requests on to it over a socket.
+and a certificate known. Then it starts Apache, which passes requests on to it over a socket, the system's bus (D-Bus),
+and the apps.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from socketserver import StreamRequestHandler, ThreadingMixIn, UnixStreamServer
 from typing import Any, BinaryIO, cast
 
 from incamera.archives.openpgp import PublicKey
-from incamera.axis_os.accounts import Account, login_files
+from incamera.axis_os.accounts import Account, login_files, service_files
 from incamera.axis_os.answers import ROUTES, answer, find_route
 from incamera.axis_os.apache import render_apps, render_configuration
+from incamera.axis_os.bus import SOCKET, offer_service, reload_bus, render_bus, serve
 from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
 from incamera.axis_os.facts import Facts
@@ -38,6 +40,7 @@ PLACES = Places(
     parameters=Path("/usr/local/packages/.incamera-parameters"),
     accounts=Path("/etc"),
 )
+_BUS_CONFIGURATION = Path("/etc/dbus-1/system.conf")
 _WEB_GID = 33
 _SSH_PID = Path("/run/incamera-ssh.pid")
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -157,29 +160,51 @@ def listen(path: Path) -> BackEnd:
     return server
 
 
-def _write(name: str, text: str, mode: int = 0o600, gid: int = 0) -> None:
-    temporary = RUN / f"{name}.new"
+def _write(path: Path, text: str, mode: int = 0o600, gid: int = 0) -> None:
+    temporary = path.with_name(f"{path.name}.new")
     temporary.write_text(text, "utf-8")
     os.chown(temporary, 0, gid)
     temporary.chmod(mode)
-    temporary.replace(RUN / name)
+    temporary.replace(path)
+
+
+_giving = threading.Lock()
+
+
+def _give_credentials(camera: Camera, name: str) -> str:
+    """Return `USER:PASSWORD` of a new account for an app. It does not wait for an app that is being installed."""
+    with _giving:
+        credentials = camera.service_accounts.add(name, camera.facts.realm)
+        _write_service_accounts(camera)
+    return credentials
+
+
+def _write_service_accounts(camera: Camera) -> None:
+    for name, text in service_files(camera.service_accounts.accounts).items():
+        _write(RUN / name, text, 0o640, _WEB_GID)
 
 
 def _write_files(camera: Camera) -> None:
     """Write what Apache is to know; when its configuration has changed, it reads it without ending connections."""
     parameters = camera.parameters()
     for name, text in login_files(camera.kept.accounts, camera.facts.realm, parameters).items():
-        _write(name, text, 0o640, _WEB_GID)
+        _write(RUN / name, text, 0o640, _WEB_GID)
+    apps = [app for app, _ in camera.apps()]
     texts = {
-        "apps.conf": render_apps([app for app, _ in camera.apps()], PLACES.packages, FCGI),
+        "apps.conf": render_apps(apps, PLACES.packages, FCGI),
         "apache.conf": render_configuration(camera.facts, parameters, ROUTES, program=PROGRAM, run=RUN),
     }
     changed = [name for name, text in texts.items() if _differs(RUN / name, text)]
     for name in changed:
-        _write(name, texts[name])
+        _write(RUN / name, texts[name])
     if changed:
         with suppress(OSError, ValueError):
             os.kill(int((RUN / "apache.pid").read_text()), signal.SIGUSR1)
+    policy = render_bus(apps)
+    if _differs(_BUS_CONFIGURATION, policy):
+        _write(_BUS_CONFIGURATION, policy, 0o644)
+        if (RUN / "bus.pid").exists():
+            reload_bus()
     _run_ssh(camera)
 
 
@@ -216,24 +241,66 @@ def _wait_for_settings() -> dict[str, Any]:
     return found
 
 
-def _start_apache() -> None:
-    with suppress(OSError, ValueError):  # one of a back end that has ended
-        os.kill(int((RUN / "apache.pid").read_text()), signal.SIGKILL)
-        (RUN / "apache.pid").unlink()
-    (RUN / "web").mkdir(exist_ok=True)
+def _end_servers() -> None:
+    """End the servers of a back end that has ended."""
+    for name in ("apache.pid", "bus.pid"):
+        with suppress(OSError, ValueError):
+            os.kill(int((RUN / name).read_text()), signal.SIGKILL)
+        (RUN / name).unlink(missing_ok=True)
+
+
+def _start(*words: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start one of the camera's hidden programs."""
     environment = {"LD_LIBRARY_PATH": str(PROGRAM / "lib"), "PATH": _PATH}
-    words = [str(PROGRAM / "bin/axis-httpd"), "-f", str(RUN / "apache.conf"), "-DFOREGROUND"]
-    process = subprocess.Popen(words, env=environment, cwd="/", stdin=subprocess.DEVNULL)
+    program = str(PROGRAM / "bin" / words[0])
+    return subprocess.Popen([program, *words[1:]], env=environment, cwd="/", stdin=subprocess.DEVNULL, **options)
+
+
+def _end(text: str) -> None:
+    """End the back end and say why: init starts it and its servers anew."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _start_apache() -> None:
+    (RUN / "web").mkdir(exist_ok=True)
+    process = _start("axis-httpd", "-f", str(RUN / "apache.conf"), "-DFOREGROUND")
 
     def watch() -> None:
         code = process.wait()
         with suppress(OSError):
             sys.stderr.write((RUN / "error.log").read_text("utf-8", "replace")[-2000:])
-        sys.stderr.write(f"the web server has ended: {code}\n")
-        sys.stderr.flush()
-        os._exit(1)  # init starts both anew
+        _end(f"the web server has ended: {code}")
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _start_bus(camera: Camera) -> None:
+    """Start the bus and the service there, and return when both answer. What the bus says goes to the camera's log."""
+    SOCKET.parent.mkdir(exist_ok=True)
+    SOCKET.unlink(missing_ok=True)
+    words = ("dbus-daemon", f"--config-file={_BUS_CONFIGURATION}", "--nofork", "--nopidfile", "--nosyslog")
+    process = _start(*words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    _write(RUN / "bus.pid", str(process.pid))
+
+    def watch() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            camera.log.write("dbus-daemon", line.decode("utf-8", "replace").rstrip(), pid=process.pid)
+        _end(f"the bus has ended: {process.wait()}\n{camera.log.show(None)[-2000:]}")
+
+    threading.Thread(target=watch, daemon=True).start()
+    while not SOCKET.exists():
+        time.sleep(_PAUSE_SECONDS)
+    connection = offer_service()
+
+    def answer() -> None:
+        with suppress(OSError):
+            serve(connection, lambda name: _give_credentials(camera, name))
+        _end("the bus has ended the connection of the service for credentials")
+
+    threading.Thread(target=answer, daemon=True).start()
 
 
 def _wait_until_serving(facts: Facts) -> None:
@@ -267,27 +334,33 @@ def main() -> None:
     RUN.chmod(0o750)
     FCGI.mkdir(exist_ok=True)
     FCGI.chmod(0o1777)
+    _BUS_CONFIGURATION.parent.mkdir(parents=True, exist_ok=True)
     server = listen(RUN / "back-end.sock")
     os.chown(RUN / "back-end.sock", 0, _WEB_GID)
     static = json.loads((PROGRAM / "camera.json").read_text("utf-8"))
     settings = _wait_for_settings()
     facts = Facts(version=static["version"], architecture=static["architecture"], serial=settings["serial"])
-    _write("certificate.pem", settings["certificate"])
+    _end_servers()
+    _write(RUN / "certificate.pem", settings["certificate"])
     key = PublicKey(int(settings["signing_key"], 16))
     camera = server.camera = Camera(facts, PLACES, on_change=_write_files, restart=_restart, signing_key=key)
+    # The bus asks for the users of apps by their names.
+    camera.prepare()
     if problem := camera.find_upgrade_problem():
         # The host starts the AXIS OS of before again, with the disks as they were.
-        _write("refused", f"{problem}\n")
-        _write("ready", "")
+        _write(RUN / "refused", f"{problem}\n")
+        _write(RUN / "ready", "")
         signal.pause()
     if not camera.kept.accounts and not camera.kept.was_set_back and settings["accounts"]:
         with camera.changing() as kept:
             kept.accounts = {name: Account.from_json(one) for name, one in settings["accounts"].items()}
     listen_to_syslog(Path("/dev/log"), camera.log, camera.find_app_of)
     _write_files(camera)
+    _write_service_accounts(camera)
     _start_apache()
+    _start_bus(camera)
     _wait_until_serving(camera.facts)
-    _write("ready", "")
+    _write(RUN / "ready", "")
     _wait_until_noted()
     camera.boot()
     server.serve_forever()

@@ -19,7 +19,7 @@ SSH_GID = 1010
 FIRST_SSH_UID = 1500
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,30}[a-z0-9_$-]|[a-z_]")
 _COMMENT = re.compile(r"[^:\n]{0,256}")
-_RESERVED = ("root", "nobody", "sshd", "www-data")
+_RESERVED = ("root", "nobody", "sshd", "www-data", "messagebus")
 _LONGEST_PASSWORD = 256
 _MOST_USERS = 100
 # The numbers of errors (device configuration framework).

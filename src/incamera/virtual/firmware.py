@@ -140,9 +140,10 @@ def _settings(profile: Profile, keys: CameraKeys, *, has_web: bool) -> Iterator[
     )
     texts = {
         "etc/passwd": f"root:x:0:0:root:{home}:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-        "sshd:x:101:65534:sshd:/run/sshd:/bin/false\n" + ("www-data:x:33:33::/:/bin/false\n" if has_web else ""),
+        "sshd:x:101:65534:sshd:/run/sshd:/bin/false\n"
+        + ("www-data:x:33:33::/:/bin/false\nmessagebus:x:102:102::/:/bin/false\n" if has_web else ""),
         "etc/group": "root:x:0:\nvideo:x:44:\nstorage:x:45:\nnogroup:x:65534:\n"
-        + ("www-data:x:33:\n" if has_web else ""),
+        + ("www-data:x:33:\nmessagebus:x:102:\n" if has_web else ""),
         "etc/incamera-services": " ".join([*(["ssh"] if profile.has_root_login else []), *(["web"] if has_web else [])])
         + "\n",
         "etc/shells": "/bin/sh\n",

@@ -1,6 +1,6 @@
-"""The web server of a virtual camera: Debian's Apache, and behind it a back end in Python.
+"""The web server of a virtual camera, Debian's Apache, a back end in Python behind it, and the system's bus (D-Bus).
 
-Both are in a folder that only the camera's root can enter, so no app finds Python, or a library of theirs.
+They are in a folder that only the camera's root can enter, so no app finds Python, or a library of theirs.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FOLDER = "usr/libexec/axis"
 STARTER = "usr/sbin/incamera-web"
 BACK_END = "usr/sbin/incamera-back-end"
 NOT_NEEDED = (
-    "libaprutil1-dbd-sqlite3", "libaprutil1-ldap", "libbrotli1", "libcurl4t64", "libgdbm-compat4t64", "libgdbm6t64",
-    "libjansson4", "liblua5.4-0", "libldap2", "libncursesw6", "libnghttp2-14", "libperl5.40",
-    "libreadline8t64", "libsqlite3-0", "libxml2", "libdb5.3t64", "media-types", "netbase", "openssl-provider-legacy",
-    "perl", "perl-modules-5.40", "readline-common", "tzdata",
+    "dbus-bin", "dbus-session-bus-common", "libaprutil1-dbd-sqlite3", "libaprutil1-ldap", "libbrotli1", "libcurl4t64",
+    "libgdbm-compat4t64", "libgdbm6t64", "libjansson4", "liblua5.4-0", "libldap2", "libncursesw6", "libnghttp2-14",
+    "libperl5.40", "libreadline8t64", "libsqlite3-0", "libxml2", "libdb5.3t64", "media-types", "netbase",
+    "openssl-provider-legacy", "perl", "perl-modules-5.40", "readline-common", "tzdata",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def web_packages(profile: Profile) -> DebSet:
     return DebSet(
         suite=profile.suite,
         architecture=profile.architecture.facts.debian,
-        roots=("apache2-bin", "libpython3-stdlib", "python3-minimal"),
+        roots=("apache2-bin", "dbus-daemon", "libpython3-stdlib", "python3-jeepney", "python3-minimal"),
         leave_out=frozenset(NOT_NEEDED),
     )
 
@@ -70,6 +70,15 @@ _LEFT_OUT = (
     "sqlite3", "test", "tkinter", "turtle.py", "unittest", "venv", "wsgiref", "xmlrpc",
 )  # fmt: skip
 _MODULES = "usr/lib/apache2/modules"
+_PYTHON_PACKAGES = "usr/lib/python3/dist-packages"
+# Of the library that speaks D-Bus: without what needs asyncio.
+JEEPNEY = tuple(
+    f"jeepney/{name}.py"
+    for name in (
+        *("__init__", "auth", "bus", "bus_messages", "fds", "low_level", "wrappers"),
+        *("io/__init__", "io/blocking", "io/common"),
+    )
+)
 
 
 def back_end_files() -> dict[str, bytes]:
@@ -92,17 +101,23 @@ def web_members(tree: Path, userland: Path, profile: Profile) -> Iterator[cpio.M
     for path in sorted((tree / _MODULES).glob("*.so")):
         if path.stem.removeprefix("mod_") in APACHE_MODULES:
             yield cpio.file(f"{FOLDER}/modules/{path.name}", path.read_bytes(), 0o755)
+    yield cpio.file(f"{FOLDER}/bin/dbus-daemon", (tree / "usr/bin/dbus-daemon").read_bytes(), 0o755)
+    # Clients of the bus know its socket by the one name or the other.
+    yield cpio.link("var/run", "/run")
     yield from _python(tree)
     libraries = f"usr/lib/{profile.architecture.facts.gnu}"
     ours = {path.name for path in (userland / libraries).glob("*.so*")}
     needed = (
-        "libapr-", "libaprutil-", "libbz2.", "libcrypt.", "libexpat.", "libffi.", "liblzma.", "libpcre2-8.", "libuuid.",
+        "libapparmor.", "libapr-", "libaprutil-", "libaudit.", "libbz2.", "libcap-ng.", "libcap.", "libcrypt.",
+        "libdbus-1.", "libexpat.", "libffi.", "liblzma.", "libpcre2-8.", "libselinux.", "libsystemd.", "libuuid.",
     )  # fmt: skip
     found = [path for path in sorted((tree / libraries).glob("*.so*")) if path.name.startswith(needed)]
     linked = {path.readlink().name for path in found if path.is_symlink()}
     for path in found:
         if path.name not in ours | linked:
             yield cpio.file(f"{FOLDER}/lib/{path.name}", path.read_bytes(), 0o755)
+    for name in JEEPNEY:
+        yield cpio.file(f"{FOLDER}/back-end/{name}", (tree / _PYTHON_PACKAGES / name).read_bytes())
     for name, data in back_end_files().items():
         yield cpio.file(f"{FOLDER}/back-end/incamera/{name}", data)
     facts = {"version": profile.version, "architecture": str(profile.architecture)}

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.axis_os.accounts import login_files
+from incamera.axis_os.accounts import login_files, service_files
 from incamera.axis_os.answers import ROUTES
 from incamera.axis_os.apache import render_apps, render_configuration
 from incamera.axis_os.applications import Installed, Page, Proxy
 from incamera.axis_os.main import listen
 from incamera.axis_os.pictures import Pictures
+from incamera.axis_os.service_accounts import ADDRESS
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.http_auth import Login
 from incamera.targets.host import require_host
@@ -54,13 +55,17 @@ _READY = "resuming normal operations"
 class Served:
     """A camera behind Apache. *ports*: those of this computer, by the camera's own.
 
-    *reload* writes what Apache is to know, and comes back when it knows it.
+    *reload* writes what Apache is to know, and comes back when it knows it. *service_port*: that of `ADDRESS`, for
+    apps. *start* returns the words that start one of Debian's programs.
     """
 
     camera: Camera
     ports: dict[int, int]
+    service_port: int
     certificate: str
+    folder: Path
     reload: Callable[[], None]
+    start: Callable[..., list[str]]
     clients: list[Client] = field(default_factory=list)
 
     def client(self, port: int = 443, user: str = "root", password: str = "pass") -> Client:
@@ -83,9 +88,22 @@ class Served:
         self.camera.install(make_package(folder / "own.eap"))
         self.reload()
 
+    def give_credentials(self, name: str) -> str:
+        credentials = self.camera.service_accounts.add(name, self.camera.facts.realm)
+        for file, text in service_files(self.camera.service_accounts.accounts).items():
+            (self.folder / file).write_text(text)
+        return credentials
+
     def send(self, data: bytes, port: int = 80) -> bytes:
         """Return all that comes back on a connection to which *data* is sent."""
-        with socket.create_connection(("127.0.0.1", self.ports[port]), timeout=60) as connection:
+        return self._send(data, ("127.0.0.1", self.ports[port]))
+
+    def send_as_app(self, data: bytes) -> bytes:
+        """Return what comes back at the address for apps."""
+        return self._send(data, (ADDRESS, self.service_port))
+
+    def _send(self, data: bytes, address: tuple[str, int]) -> bytes:
+        with socket.create_connection(address, timeout=60) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -103,8 +121,8 @@ class Served:
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def free_port(address: str = "127.0.0.1") -> int:
+    with socket.create_server((address, 0)) as server:
         return int(server.getsockname()[1])
 
 
@@ -153,7 +171,7 @@ def pages(port: int) -> Installed:
 @pytest.fixture(scope="module", params=["11.11.192", "12.9.57"])
 def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> Iterator[Served]:
     host = require_host()
-    roots, left_out = ("apache2-bin",), frozenset(NOT_NEEDED)
+    roots, left_out = ("apache2-bin", "dbus-daemon"), frozenset(NOT_NEEDED)
     tree = ensure_deb_tree(
         context, "web", DebSet(suite="trixie", architecture=host.debian, roots=roots, leave_out=left_out)
     )
@@ -170,15 +188,18 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
         digest, pem = make_certificate(camera.facts.host_name)
         (folder / "certificate.pem").write_bytes(pem)
         (folder / "web").mkdir()
-        ports = {port: free_port() for port in (443, 80)}
+        ports, service_port = {port: free_port() for port in (443, 80)}, free_port(ADDRESS)
 
         def write() -> None:
             parameters, program = camera.parameters(), tree / "usr/lib/apache2"
             text = render_configuration(camera.facts, parameters, ROUTES, program=program, run=folder)
             for port, own in ports.items():
                 text = text.replace(f"Listen {port}\n", f"Listen 127.0.0.1:{own}\n").replace(f"*:{port}>", f"*:{own}>")
+            # In a camera, it is one of the addresses of port 80.
+            text = text.replace(f"{ADDRESS}:80", f"{ADDRESS}:{service_port}") + f"Listen {ADDRESS}:{service_port}\n"
             apps = [pages(app_port), *(app for app, _ in camera.apps())]
             texts = login_files(camera.kept.accounts, camera.facts.realm, parameters)
+            texts |= service_files(camera.service_accounts.accounts)
             texts |= {"apache.conf": text, "apps.conf": render_apps(apps, folder / "camera" / "packages", folder)}
             for name, content in texts.items():
                 (folder / name).write_text(content)
@@ -190,8 +211,11 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
         (html / "out").symlink_to("/etc")
         loader = next(path for lib in ("lib64", "lib") if (path := tree / "usr" / lib / host.loader).exists())
         libraries = f"{tree}/usr/lib/{host.gnu}:{tree}/usr/lib"
-        words = [loader, "--library-path", libraries, tree / "usr/sbin/apache2", "-f", folder / "apache.conf"]
-        with subprocess.Popen([*map(str, words), "-DFOREGROUND"]) as server:
+
+        def start(*words: object) -> list[str]:
+            return [*map(str, [loader, "--library-path", libraries, tree / "usr" / str(words[0]), *words[1:]])]
+
+        with subprocess.Popen(start("sbin/apache2", "-f", folder / "apache.conf", "-DFOREGROUND")) as server:
             try:
                 log = folder / "error.log"
                 # Before it has said so, a signal would end it.
@@ -204,7 +228,7 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
                     server.send_signal(signal.SIGUSR1)
                     wait_until(lambda: log.read_text().count(_READY) > times, log.read_text)
 
-                yield Served(camera, ports, digest, reload)
+                yield Served(camera, ports, service_port, digest, folder, reload, start)
             finally:
                 server.terminate()
                 server.wait(60)

@@ -22,6 +22,7 @@ from incamera.errors import DeviceError
 from incamera.targets.profile import require_profile
 from incamera.vapix.client import Call
 from tests.integration.cameras import on
+from tests.integration.web.signing import signed
 from tests.unit.acap_video.scene import decode_picture
 from tests.unit.examples.pictures import is_green
 from tests.waiting import wait_until
@@ -76,9 +77,7 @@ def start(camera: VirtualCamera, context: Context, incamera: Run, tmp_path: Path
     def install(package: bytes) -> Ask:
         file = tmp_path / f"{APP}.eap"
         file.write_bytes(package)
-        signed = incamera("virtual", "sign", file, "--output", tmp_path / "signed.eap")
-        assert signed.code == 0, signed.err
-        done = incamera("install", "--device", camera.name, "--start", tmp_path / "signed.eap")
+        done = incamera("install", "--device", camera.name, "--start", signed(incamera, file))
         assert done.code == 0, done.err
 
         def serves() -> bool:

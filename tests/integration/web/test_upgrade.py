@@ -15,6 +15,7 @@ from incamera.targets.profile import require_profile
 from incamera.virtual.camera import require_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from tests.integration.project import write_project
+from tests.integration.web.signing import signed
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -83,8 +84,7 @@ def test_apps_stay_over_an_upgrade_and_one_that_does_not_fit_undoes_it(
         await_starts(3)
         assert state()[0] == version
 
-        signed = incamera("virtual", "sign", package, "--json")
-        install(json.loads(signed.out)["file"])
+        install(signed(incamera, package))
         await_starts(4)
         assert upgrade(13)[0] == 0
         await_starts(5)

@@ -23,6 +23,7 @@ from incamera.virtual.camera import require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from tests.integration.cameras import on
 from tests.integration.project import write_project
+from tests.integration.web.signing import signed
 from tests.unit.vapix.packages import sign
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
@@ -140,8 +141,7 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
         assert stranger.code != 0
         assert "by the key" in stranger.err
         package.write_bytes(data)
-        signed = incamera("virtual", "sign", package, "--json")
-        package = Path(json.loads(signed.out)["file"])
+        package = signed(incamera, package)
     installed = incamera("install", "--device", gate, "--allow-unsigned", "--start", "--json", package)
     assert installed.code == 0, installed.err
     (app,) = json.loads(incamera("status", "--device", camera.name, "--json").out)["apps"]

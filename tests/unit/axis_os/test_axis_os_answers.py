@@ -32,6 +32,7 @@ def make_camera(folder: Path, version: str = "12.9.57", pictures: Pictures | Non
     with camera.changing() as kept:
         kept.accounts = {"root": make_account("root", "pass", camera.facts.realm)}
         kept.accounts["guest"] = make_account("guest", "pass", camera.facts.realm, ["viewer"])
+    camera.prepare()
     camera.boot()
     return camera
 
@@ -211,6 +212,7 @@ def test_upgrade_that_a_power_cut_ends_leaves_the_app_as_it_was(moved: str, came
     if moved == "app":
         (packages / "own_app").rename(packages / ".new-own_app-old")
     again = Camera(camera.facts, camera.places)
+    again.prepare()
     again.boot()
     assert [app.name for app, _ in again.apps()] == ["own_app"]
     assert (packages / "own_app/localdata/kept").read_text() == "mine"

@@ -27,6 +27,7 @@ def open_camera(folder: Path) -> Camera:
     places = Places(packages=folder / "packages", kept=folder / "kept" / "state.json", parameters=folder / "parameters")
     facts = Facts(version="12.9.57", architecture="armv7hf", serial="0123456789AB")
     camera = Camera(facts, places, signing_key=public_key())
+    camera.prepare()
     camera.boot()
     return camera
 

@@ -203,6 +203,7 @@ class FakeCamera:
                 is_signed=app.signed,
                 is_wanted=app.state == "Running",
             )
+        behind.prepare()
         behind.boot()
         behind.log.load(self.log)
         return behind

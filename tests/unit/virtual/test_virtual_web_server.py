@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import jeepney
 import pytest
 
 from incamera.archives.openpgp import PublicKey
 from incamera.axis_os.apache import APACHE_MODULES
 from incamera.targets.profile import require_profile
-from incamera.virtual.web_server import BACK_END, FOLDER, STARTER, back_end_files, web_members, web_packages
+from incamera.virtual.web_server import BACK_END, FOLDER, JEEPNEY, STARTER, back_end_files, web_members, web_packages
 from incamera.virtual.web_settings import NO_WEB, prepare_web
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROFILE = require_profile("axis-os-12-armv7hf")
 LIBRARIES = f"usr/lib/{PROFILE.architecture.facts.gnu}"
@@ -51,6 +50,10 @@ def test_back_end_starts_with_its_own_files_alone(tmp_path: Path) -> None:
         path = tmp_path / "incamera" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    library = Path(jeepney.__file__).parents[1]
+    for name in JEEPNEY:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(library / name, tmp_path / name)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", USE, tmp_path], capture_output=True, text=True, check=False
     )
@@ -63,16 +66,19 @@ def test_python_and_its_libraries_are_where_no_app_finds_them(tmp_path: Path) ->
         tmp_path / "web",
         *("usr/sbin/apache2", "usr/bin/python3.13", "usr/bin/python3", "usr/lib/python3.13/json/__init__.py"),
         *("usr/lib/python3.13/unittest/case.py", f"{LIBRARIES}/libapr-1.so.0", f"{LIBRARIES}/libcrypt.so.1"),
+        *("usr/bin/dbus-daemon", f"{LIBRARIES}/libdbus-1.so.3"),
+        *(f"usr/lib/python3/dist-packages/{name}" for name in (*JEEPNEY, "jeepney/io/asyncio.py")),
         *(f"usr/lib/apache2/modules/mod_{name}.so" for name in (*APACHE_MODULES, "cgi")),
     )
     members = {member.path: member for member in web_members(tree, userland, PROFILE)}
     assert stat.S_IMODE(members[FOLDER].mode) == 0o700
     outside = {path for path in members if not path.startswith(FOLDER)}
-    assert outside == {"usr/libexec", STARTER, BACK_END}
+    assert outside == {"usr/libexec", "var/run", STARTER, BACK_END}
     names = {path.removeprefix(f"{FOLDER}/") for path in members}
     assert {"bin/axis-httpd", "bin/axis-back-end", "lib/libapr-1.so.0", "lib/python3.13/json/__init__.py"} <= names
-    assert "modules/mod_ssl.so" in names
+    assert {"modules/mod_ssl.so", "bin/dbus-daemon", "lib/libdbus-1.so.3", "back-end/jeepney/__init__.py"} <= names
     assert not names & {"modules/mod_cgi.so", "lib/libcrypt.so.1", "lib/python3.13/unittest/case.py"}
+    assert "back-end/jeepney/io/asyncio.py" not in names
 
 
 def test_packages_are_of_the_cameras_suite_and_architecture() -> None:

@@ -27,9 +27,12 @@ note_processes() {
 }
 
 # Whether a process called $1 is one of the camera's servers. The web server starts processes anew when an app is installed,
-# SSH can be switched on later, and the service behind the camera's libraries may be killed.
+# SSH can be switched on later, and what has crashed or was killed starts anew, with all that belongs to it.
 is_server() {
-    case $1 in camera-service | axis-httpd | dropbear | sshd) ;; *) false ;; esac
+    case $1 in
+        axis-httpd | axis-back-end | incamera-back-e | camera-service | dbus-daemon | dropbear | sshd) ;;
+        *) false ;;
+    esac
 }
 
 # Sets $use to what uses the camera: a mounted share, or a process that was not there when it woke.
