@@ -73,13 +73,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server answered. *challenges* are its WWW-Authenticate headers."""
+    """What the server answered. *challenges* are its WWW-Authenticate headers.
+
+    *retry_after* is in how many seconds one may ask again, where the server says that.
+    """
 
     status: int
     body: bytes
     location: str = ""
     content_type: str = ""
     challenges: tuple[str, ...] = ()
+    retry_after: int | None = None
 
 
 class WebConnection:
@@ -160,6 +164,7 @@ class WebConnection:
             location=headers.get("Location", ""),
             content_type=headers.get("Content-Type", ""),
             challenges=tuple(headers.get_all("WWW-Authenticate", ())),
+            retry_after=_seconds(headers.get("Retry-After", "")),
         )
         response.close()
         return answer, was_sent and not response.will_close and not source.reader.has_more
@@ -303,6 +308,11 @@ def _has_ended(line: socket.socket) -> bool:
     except OSError:
         return True
     return True
+
+
+def _seconds(text: str) -> int | None:
+    """Return the number of seconds that a header has; None where it has none, or another form of time."""
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text.strip(), re.ASCII) else None
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 PORTS = {443: "https", 80: "http"}
 # At the address of the accounts for apps.
 SERVICE_PORT = 80
+# Below the folder where Apache runs: a pipe to the back end, and a folder with a file for each blocked client.
+FAILURES, BLOCKED = "failures", "blocked"
 APACHE_MODULES = (
     "mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "authz_groupfile", "auth_basic", "auth_digest",
     "socache_shmcb", "ssl", "proxy", "proxy_http", "proxy_fcgi", "headers", "alias", "dir", "env", "mime", "reqtimeout",
+    "setenvif",
 )  # fmt: skip
 _TYPES = {
     ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json",
@@ -106,7 +109,7 @@ def render_configuration(
         if PORTS[port] == "https":
             lines += ["SSLEngine on", f'SSLCertificateFile "{run}/certificate.pem"']
             lines += ["SSLProtocol -all +TLSv1.2 +TLSv1.3", "SSLHonorCipherOrder on", *_CIPHERS]
-        lines += [*_logins(facts, scheme, PORTS[port], run), *_roles(routes, run / "passwords")]
+        lines += [*_logins(facts, scheme, PORTS[port], run), *_roles(routes, run / "passwords"), *_throttle(run)]
         lines += [f'Include "{run}/apps.conf"', "</VirtualHost>"]
     if SERVICE_PORT not in schemes:
         lines += [f"Listen {ADDRESS}:{SERVICE_PORT}"]
@@ -159,6 +162,22 @@ def _logins(facts: Facts, scheme: str, transport: str, run: Path) -> list[str]:
 def _service_logins(facts: Facts, run: Path) -> list[str]:
     """Return how apps log in with the accounts that the camera has given them: by Basic alone (documented)."""
     return _login(facts, "Basic", run / "service-passwords", run / "service-groups")
+
+
+def _throttle(run: Path) -> list[str]:
+    """Return the lines that tell the back end of each wrong password, and refuse those whom it has blocked.
+
+    A request without a login is asked for one, and that is no failure. The page is cut: a line of a pipe is written at
+    once only when it is short.
+    """
+    return [
+        'SetEnvIf Request_URI "^(.{1,300})" axis-page=$1',
+        f'CustomLog "{run}/{FAILURES}" "%a %{{axis-page}}e" '
+        "\"expr=%{REQUEST_STATUS} -eq 401 && -n req('Authorization')\"",
+        f"<If \"-e '{run}/{BLOCKED}/%{{REMOTE_ADDR}}'\">",
+        "Require all denied",
+        "</If>",
+    ]
 
 
 def _login(facts: Facts, scheme: str, users: Path, groups: Path) -> list[str]:

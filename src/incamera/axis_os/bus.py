@@ -5,7 +5,9 @@ The bus itself, Debian's dbus-daemon, lets those apps call the service whose man
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ _BAD_ARGUMENTS = "org.freedesktop.DBus.Error.InvalidArgs"
 _NO_METHOD = "org.freedesktop.DBus.Error.UnknownMethod"
 _IS_OWNER = 1
 _SECONDS = 30.0
+_PAUSE_SECONDS = 0.03
 _BUS = '<allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus{}"/>'
 # What a system bus allows its users: to answer, and to ask the bus itself.
 _DEFAULT = (
@@ -87,8 +90,16 @@ def reload_bus(socket: Path = SOCKET) -> None:
 
 
 def offer_service(socket: Path = SOCKET) -> DBusConnection:
-    """Return a connection that has the service's name. Raises OSError, and BusFailed when another has that name."""
-    connection = _connect(socket)
+    """Return a connection that has the service's name, as soon as the bus answers.
+
+    Raises OSError, and BusFailed when another has that name.
+    """
+    while True:
+        # Between the two, the socket is there and nobody listens.
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            connection = _connect(socket)
+            break
+        time.sleep(_PAUSE_SECONDS)
     (answer,) = Proxy(message_bus, connection, timeout=_SECONDS).RequestName(NAME, 0)
     if answer != _IS_OWNER:
         connection.close()

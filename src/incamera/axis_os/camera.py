@@ -249,7 +249,7 @@ class Camera:
     def parameters(self) -> dict[str, str]:
         """Return all parameters, by their names with `root.`."""
         found = {**own_parameters(self.facts), **self.kept.parameters}
-        for app in self.kept.apps:
+        for app in list(self.kept.apps):  # other threads install apps
             found |= app_parameters(self._read_parameters(app))
         return found
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,12 +26,13 @@ from typing import Any, BinaryIO, cast
 from incamera.archives.openpgp import PublicKey
 from incamera.axis_os.accounts import Account, login_files, service_files
 from incamera.axis_os.answers import ROUTES, answer, find_route
-from incamera.axis_os.apache import render_apps, render_configuration
+from incamera.axis_os.apache import BLOCKED, FAILURES, render_apps, render_configuration
 from incamera.axis_os.bus import SOCKET, offer_service, reload_bus, render_bus, serve
 from incamera.axis_os.camera import Camera, Places
 from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
 from incamera.axis_os.facts import Facts
 from incamera.axis_os.syslog import listen_to_syslog
+from incamera.axis_os.throttle import Limits, Throttle, parse_line
 
 PROGRAM = Path("/usr/libexec/axis")
 RUN = Path("/run/axis")
@@ -276,6 +279,41 @@ def _start_apache() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def watch_failures(camera: Camera, folder: Path) -> threading.Thread:
+    """Block clients after too many wrong passwords, which Apache writes into a pipe in *folder*, and release them.
+
+    The thread that comes back ends when the pipe is removed and written to.
+    """
+    pipe, blocked = folder / FAILURES, folder / BLOCKED
+    shutil.rmtree(blocked, ignore_errors=True)
+    blocked.mkdir(mode=0o755)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe, 0o600)
+    # Open for writing, too: there is always somebody who reads, and no end.
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+
+    def watch() -> None:
+        throttle, left = Throttle(), b""
+        while pipe.exists():
+            select.select([descriptor], [], [], throttle.seconds_left)
+            for address in throttle.release():
+                (blocked / address).unlink(missing_ok=True)
+            with suppress(BlockingIOError):
+                left += os.read(descriptor, _CHUNK)
+            *lines, left = left.split(b"\n")
+            for line in lines:
+                failure, limits = parse_line(line.decode("utf-8", "replace")), Limits.of(camera.parameters())
+                if failure and limits and throttle.fail(*failure, limits):
+                    (blocked / failure[0]).touch()
+                    text = f"{failure[0]} is blocked for {limits.blocked_seconds:g} s after too many wrong passwords"
+                    camera.log.write("httpd", text, level="WARNING")
+        os.close(descriptor)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
 def _start_bus(camera: Camera) -> None:
     """Start the bus and the service there, and return when both answer. What the bus says goes to the camera's log."""
     SOCKET.parent.mkdir(exist_ok=True)
@@ -291,8 +329,6 @@ def _start_bus(camera: Camera) -> None:
         _end(f"the bus has ended: {process.wait()}\n{camera.log.show(None)[-2000:]}")
 
     threading.Thread(target=watch, daemon=True).start()
-    while not SOCKET.exists():
-        time.sleep(_PAUSE_SECONDS)
     connection = offer_service()
 
     def answer() -> None:
@@ -357,6 +393,7 @@ def main() -> None:
     listen_to_syslog(Path("/dev/log"), camera.log, camera.find_app_of)
     _write_files(camera)
     _write_service_accounts(camera)
+    watch_failures(camera, RUN)
     _start_apache()
     _start_bus(camera)
     _wait_until_serving(camera.facts)

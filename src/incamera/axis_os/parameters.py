@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from incamera.axis_os.throttle import GROUP as THROTTLE
 from incamera.axis_os.xml_text import quoteattr
 
 if TYPE_CHECKING:
@@ -25,7 +26,19 @@ _TRANSPORTS = ("both", "http", "https")
 _CHOICES = {
     "root.Network.HTTP.AuthenticationPolicy": ("basic", "digest", "basic_digest", "recommended"),
     **{f"root.System.BoaGroupPolicy.{role}": _TRANSPORTS for role in ("admin", "operator", "viewer")},
+    f"{THROTTLE}.ActivatePasswordThrottling": ("On", "Off", "on", "off"),
 }
+_NUMBERS = tuple(
+    f"{THROTTLE}.DoS{name}"
+    for name in (
+        "BlockingPeriod",
+        "PageCount",
+        "PageInterval",
+        "SiteCount",
+        "SiteInterval",
+    )
+)
+_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +150,14 @@ def find_changes(parameters: Mapping[str, str], fields: Mapping[str, str]) -> tu
             continue
         wanted = field if field.startswith(ROOT) else ROOT + field
         name = names.get(wanted.lower())
-        if name is None or name.startswith(_READ_ONLY) or value not in _CHOICES.get(name, (value,)):
+        if name is None or name.startswith(_READ_ONLY) or not _may_be(name, value):
             return {}, f"# Error: Error setting '{field}' to '{_one_line(value)}'!\n"
         changes[name] = value
     return changes, "OK"
+
+
+def _may_be(name: str, value: str) -> bool:
+    return _NUMBER.fullmatch(value) is not None if name in _NUMBERS else value in _CHOICES.get(name, (value,))
 
 
 def define_parameters(parameters: Mapping[str, str], group: str | None, model: str) -> str:

@@ -29,6 +29,10 @@ _LONGEST_CODE = 20
 FORM = "application/x-www-form-urlencoded"
 # What param.cgi and pwdgrp.cgi say where they read their arguments from the address alone.
 UNREAD = "must be specified"
+# What a camera answers without a login.
+_OPEN = "axis-cgi/systemready.cgi"
+# For how long cameras refuse a client after too many wrong passwords, unless they are set otherwise (recorded).
+_BLOCKED_SECONDS = 10
 _REACH = "check the address, and that the camera is on and in this network"
 
 
@@ -122,6 +126,8 @@ class Client:
                 f"{self.device} cannot {call.what}: it has no {call.path}",
                 hint="check that it is an Axis camera, and that its AXIS OS is new enough",
             )
+        if status == 403 and self._is_blocked(call):
+            raise self._blocked(answer)
         if status == 403:
             raise DeviceRefused(
                 f"{self.device} does not let {self.user} {call.what}",
@@ -129,10 +135,11 @@ class Client:
             )
         if 300 <= status < 400:
             raise self._redirected(answer)
-        if status == 503:
+        if status in (429, 503):
+            seconds = "some seconds" if answer.retry_after is None else f"{answer.retry_after} s"
             raise DeviceError(
-                f"{self.device} cannot {call.what} now: it answers 503",
-                hint="it may be starting, or have had too many requests: wait some seconds, and try again",
+                f"{self.device} cannot {call.what} now: it answers {status}",
+                hint=f"it may be starting, or have had too many requests: wait {seconds}, and try again",
             )
         if not 200 <= status < 300:
             raise UnexpectedStatus(f"{self.device} answers {status} when asked to {call.what}", status)
@@ -227,6 +234,24 @@ class Client:
                     hint = None if call.again else "it may have done so nevertheless: `incamera status` shows"
                     raise ConnectionLost(f"{self.device} cannot {call.what}: {error}", hint=hint) from None
         raise AssertionError("the last attempt returns or raises")
+
+    def _is_blocked(self, call: Call) -> bool:
+        """Whether the camera refuses all that comes from this computer: even what it answers to everybody."""
+        if call.path == _OPEN:
+            return True
+        body = Body.of(b'{"apiVersion": "1.0", "method": "systemready"}')
+        try:
+            return self._connection.send(Request(method="POST", target=f"/{_OPEN}", body=body)).status == 403
+        except (NotConnected, OtherCertificate, Interrupted):
+            return False
+
+    def _blocked(self, answer: Answer) -> DeviceRefused:
+        seconds = _BLOCKED_SECONDS if answer.retry_after is None else answer.retry_after
+        known = "" if answer.retry_after is not None else " (the camera's DoSBlockingPeriod can be another)"
+        return DeviceRefused(
+            f"{self.device} refuses all requests of this computer for a while: it has had too many wrong passwords",
+            hint=f"wait {seconds} s{known}, and try again with the right password",
+        )
 
     def _other_certificate(self, data: bytes) -> DeviceRefused:
         certificate = read_certificate(data)

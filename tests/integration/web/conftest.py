@@ -22,9 +22,9 @@ import pytest
 
 from incamera.axis_os.accounts import login_files, service_files
 from incamera.axis_os.answers import ROUTES
-from incamera.axis_os.apache import render_apps, render_configuration
+from incamera.axis_os.apache import FAILURES, render_apps, render_configuration
 from incamera.axis_os.applications import Installed, Page, Proxy
-from incamera.axis_os.main import listen
+from incamera.axis_os.main import listen, watch_failures
 from incamera.axis_os.pictures import Pictures
 from incamera.axis_os.service_accounts import ADDRESS
 from incamera.build.deb_trees import ensure_deb_tree
@@ -185,6 +185,7 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
         back_end.camera = camera
         (folder / "back-end.sock").chmod(0o666)
         threading.Thread(target=back_end.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        watching = watch_failures(camera, folder)
         digest, pem = make_certificate(camera.facts.host_name)
         (folder / "certificate.pem").write_bytes(pem)
         (folder / "web").mkdir()
@@ -234,6 +235,10 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
                 server.wait(60)
                 back_end.shutdown()
                 back_end.server_close()
+                with (folder / FAILURES).open("wb", buffering=0) as pipe:
+                    (folder / FAILURES).unlink()
+                    pipe.write(b"\n")
+                watching.join()
     finally:
         shutil.rmtree(folder)
 

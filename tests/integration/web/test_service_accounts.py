@@ -18,7 +18,6 @@ from jeepney.wrappers import unwrap_msg
 from incamera.axis_os.applications import Installed
 from incamera.axis_os.bus import INTERFACE, METHOD, NAME, OBJECT, offer_service, reload_bus, render_bus, serve
 from incamera.axis_os.service_accounts import MOST_ACCOUNTS, NoAccount, ServiceAccounts
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,7 +104,6 @@ def bus(served: Served, tmp_path: Path) -> Iterator[Bus]:
     options = ("--nofork", "--nopidfile", "--nosyslog")
     with subprocess.Popen(served.start("bin/dbus-daemon", f"--config-file={found.configuration}", *options)) as process:
         try:
-            wait_until(found.socket.exists, "the bus listens")
             connection = offer_service(found.socket)
 
             def work() -> None:

@@ -175,6 +175,35 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
     assert json.loads(incamera("status", "--device", gate, "--json").out)["apps"] == []
 
 
+def test_third_wrong_password_blocks_the_computer_and_the_command_says_for_how_long(
+    camera: VirtualCamera, context: Context, incamera: Run, tmp_path: Path
+) -> None:
+    group, password, name = "System.PreventDoSAttack", tmp_path / "password", f"late-{os.getpid()}"
+    limits = {"DoSPageCount": "3", "DoSPageInterval": "300", "DoSBlockingPeriod": "3"}
+    with web_connected(context, choose_web_device(context, camera.name)) as client:
+        set_params(client, {f"{group}.{key}": value for key, value in limits.items()})
+    right = (camera.password or Path()).read_bytes()
+    password.write_bytes(right)
+    command = f"cat {password}"
+    options = ("--accept-key", camera.certificate, "--password-command", command)
+    assert incamera("device", "add", name, camera.url, *options).code == 0
+    password.write_text("wrong\n")
+    for _ in range(3):
+        wrong = incamera("status", "--device", name)
+        assert (wrong.code, "does not accept the password of root" in wrong.err) == (4, True)
+
+    def blocked() -> bool:
+        done = incamera("status", "--device", name)
+        return done.code == 4 and f"{name} refuses all requests of this computer for a while" in done.err
+
+    password.write_bytes(right)
+    wait_until(blocked, "even the right password is refused")
+    wait_until(lambda: incamera("status", "--device", name).code == 0, "the camera answers again")
+    assert incamera("device", "remove", name).code == 0
+    with web_connected(context, choose_web_device(context, camera.name)) as client:
+        set_params(client, {f"{group}.DoSPageCount": "20", f"{group}.DoSPageInterval": "1"})
+
+
 @pytest.mark.matrix
 def test_restart_and_factory_default_over_the_web(context: Context, incamera: Run, project: Path) -> None:
     profile = require_profile("axis-os-12-armv7hf")

@@ -122,8 +122,33 @@ def test_status_becomes_a_sentence(
     camera.pages[path] = lambda handler: handler.reply(status, b"<html>", headers=location)
     with pytest.raises(error, match=text) as found:
         list_applications(make_client(camera, certificate))
-    assert len(camera.requests) == 1  # no redirection is followed
+    # No redirection is followed. It asks what is open to everybody, to tell a refused user from a refused computer.
+    asked = ["GET /axis-cgi/applications/list.cgi", *(["POST /axis-cgi/systemready.cgi"] if status == 403 else [])]
+    assert camera.requests == asked
     assert found.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [([], 10), ([("Retry-After", "33")], 33), ([("Retry-After", "x")], 10)]
+)
+def test_camera_that_refuses_even_what_is_open_has_blocked_this_computer(
+    camera: FakeCamera, certificate: Path, headers: list[tuple[str, str]], seconds: int
+) -> None:
+    for name in ("applications/list", "systemready"):
+        camera.pages[f"/axis-cgi/{name}.cgi"] = lambda handler: handler.reply(403, b"<html>", headers=headers)
+    client = make_client(camera, certificate)
+    for ask in (list_applications, read_system_ready):
+        with pytest.raises(DeviceRefused, match="refuses all requests of this computer") as found:
+            ask(client)
+        assert (found.value.hint or "").startswith(f"wait {seconds} s")
+
+
+def test_camera_that_has_too_much_to_do_says_when_to_ask_again(camera: FakeCamera, certificate: Path) -> None:
+    path = "/axis-cgi/applications/list.cgi"
+    camera.pages[path] = lambda handler: handler.reply(429, b"", headers=[("Retry-After", "7")])
+    with pytest.raises(DeviceError) as found:
+        list_applications(make_client(camera, certificate))
+    assert "wait 7 s" in (found.value.hint or "")
 
 
 @pytest.mark.parametrize(
