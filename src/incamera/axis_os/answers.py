@@ -11,9 +11,19 @@ from incamera.axis_os.accounts import change_accounts, describe_user, list_group
 from incamera.axis_os.applications import Code, Refused, error_reply, list_apps, list_sdks, result, switch_reply
 from incamera.axis_os.device import answer_api_discovery, answer_device_info, answer_system_ready, system_ready
 from incamera.axis_os.discovery import answer_discover
+from incamera.axis_os.dynamic_parameters import RequestFailed
 from incamera.axis_os.exchange import BAD_REQUEST, NOT_FOUND, Reply, Request
 from incamera.axis_os.multipart import BadUpload
-from incamera.axis_os.parameters import define_parameters, find_changes, list_parameters
+from incamera.axis_os.parameters import (
+    ADMIN,
+    NOBODY,
+    OPERATOR,
+    VIEWER,
+    define_parameters,
+    find_changes,
+    list_parameters,
+    readable,
+)
 from incamera.axis_os.pictures import image, video
 from incamera.axis_os.ssh import PATHS as SSH_PATHS
 from incamera.axis_os.ssh import answer_users
@@ -62,24 +72,35 @@ def _system_ready(camera: Camera, request: Request) -> Reply:
 
 
 def _param(camera: Camera, request: Request) -> Reply:
-    fields = request.fields
-    match fields.get("action", ""):
+    fields, right = request.fields, _right(camera, request.user)
+    match action := fields.get("action", ""):
         case "list":
-            return Reply.text(list_parameters(camera.parameters(), fields.get("group")))
+            return Reply.text(list_parameters(readable(camera.parameters(), right), fields.get("group")))
         case "listdefinitions":
-            model = camera.parameters()["root.Brand.ProdShortName"]
-            return Reply.xml(define_parameters(camera.parameters(), fields.get("group"), model))
+            model, group = camera.parameters()["root.Brand.ProdShortName"], fields.get("group")
+            shown = readable(camera.parameters(), right)
+            return Reply.xml(define_parameters(shown, group, model, camera.facts.version))
+        case "update" | "add" | "remove" if right < OPERATOR:
+            return Reply.text("# Error: You are not authorized to set the parameter\n")
         case "update":
-            if "admin" not in _roles(camera, request.user):
-                return Reply.text("# Error: You are not authorized to set the parameter\n")
-            changes, text = find_changes(camera.parameters(), fields)
+            changes, text = find_changes(camera.parameters(), fields, right)
             if changes:
                 camera.set_parameters(changes)
             return Reply.text(text)
+        case "add" | "remove":
+            try:
+                return Reply.text(camera.add_group(fields) if action == "add" else camera.remove_groups(fields))
+            except RequestFailed as error:
+                return Reply.text(f"# Request failed: {error}\n")
         case "":
             return Reply.text("# Error: action must be specified\n")
         case other:
             return Reply.text(f"# Error: unknown action '{other[:40]}'\n")
+
+
+def _right(camera: Camera, user: str) -> int:
+    rights = {"admin": ADMIN, "operator": OPERATOR, "viewer": VIEWER}
+    return max((rights.get(role, NOBODY) for role in _roles(camera, user)), default=NOBODY)
 
 
 def _roles(camera: Camera, user: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from incamera.axis_os.answers import Route
-    from incamera.axis_os.applications import Installed
+    from incamera.axis_os.applications import Installed, Proxy
     from incamera.axis_os.facts import Facts
 
 PORTS = {443: "https", 80: "http"}
@@ -41,6 +41,12 @@ _POLICIES = {
 }
 _PATH = re.compile(r"[A-Za-z0-9_.~$-][A-Za-z0-9_.~$/-]{0,200}")
 _TCP = re.compile(r"(?:http|ws)://(?:localhost|127\.0\.0\.1):(?P<port>[0-9]{1,5})(?P<path>/[A-Za-z0-9_.~$/-]{0,200})?")
+# The path of a socket: what one may have.
+_SOCKET = re.compile(r"/[A-Za-z0-9_.~/-]{1,100}")
+_SOCKET_KINDS = {
+    "http": 'http://localhost{}" upgrade=websocket', "ws": 'http://localhost{}" upgrade=websocket',
+    "fcgi": 'fcgi://localhost{}"',
+}  # fmt: skip
 # Virtual processors have no instructions for AES: ChaCha20 takes half as long, and an upload is many megabytes.
 _CIPHERS = (
     "SSLCipherSuite TLSv1.3 TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
@@ -136,17 +142,20 @@ def render_apps(apps: Iterable[Installed], packages: Path, sockets: Path) -> str
                 lines += _access(path, page.access)
         for rule in app.proxies:
             path = f"{at}/{rule.path.strip('/')}"
-            if _PATH.fullmatch(rule.path.strip("/")) and (target := _target(rule.target, path)):
-                lines += [f'ProxyPass "{path}" "{target}" upgrade=websocket', *_access(path, rule.access)]
+            if _PATH.fullmatch(rule.path.strip("/")) and (target := _target(rule, path)):
+                lines += [f'ProxyPass "{path}" {target}', *_access(path, rule.access)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _target(target: str, path: str) -> str:
-    """Return where requests for *path* go; "" for a *target* that is none. One without a path gets the whole path."""
-    match = _TCP.fullmatch(target)
-    if match is None:
+def _target(rule: Proxy, path: str) -> str:
+    """Return where requests for *path* go; "" for a target that is none. One without a path gets the whole path."""
+    if match := _TCP.fullmatch(rule.target):
+        inner = match["path"] if len(match["path"] or "") > 1 else path
+        return f'"http://127.0.0.1:{match["port"]}{inner}" upgrade=websocket'
+    # The back end's own socket answers none of these: it has no page below /local.
+    if not _SOCKET.fullmatch(rule.target) or ".." in rule.target or rule.kind not in _SOCKET_KINDS:
         return ""
-    return f"http://127.0.0.1:{match['port']}{match['path'] if len(match['path'] or '') > 1 else path}"
+    return f'"unix:{rule.target}|{_SOCKET_KINDS[rule.kind].format(path)}'
 
 
 def _access(path: str, role: str) -> list[str]:

@@ -64,11 +64,15 @@ class RunMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A rule that passes requests below `/local/APP/PATH` on to *target*. *access*: the role that may, or anonymous."""
+    """A rule that passes requests below `/local/APP/PATH` on to *target*. *access*: the role that may, or anonymous.
+
+    *kind*: what a target that is the path of a socket speaks, `http`, `ws` or `fcgi`.
+    """
 
     path: str
     target: str
     access: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,7 @@ def describe_app(
         methods=(*_texts(bus.get("requiredMethods")), *_texts(bus.get("conditionalMethods"))),
         ranges=tuple((str(one.get("min", "")), str(one.get("max", ""))) for one in _tables(ranges)),
         proxies=tuple(
-            Proxy(str(one.get("apiPath", "")), str(one.get("target", "")), str(one.get("access", "")))
+            Proxy(*(str(one.get(key, "")) for key in ("apiPath", "target", "access", "apiType")))
             for one in _tables(settings.get("reverseProxy"))
         ),
         pages=tuple(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from incamera.archives import BadArchive, TooLarge
 from incamera.axis_os.applications import Code, Installed, Refused, describe_app
+from incamera.axis_os.dynamic_parameters import add_group, find_removed
 from incamera.axis_os.facts import load_generations
 from incamera.axis_os.multipart import BadUpload, save_file
 from incamera.axis_os.parameters import (
@@ -265,6 +266,20 @@ class Camera:
         if left:
             with self.changing() as kept:
                 kept.parameters |= left
+
+    def add_group(self, fields: Mapping[str, str]) -> str:
+        """Make the group of parameters that *fields* ask for, and return the answer. Raises RequestFailed, OSError."""
+        with self.changing() as kept:
+            added, text = add_group(self.parameters(), fields)
+            kept.parameters |= added
+        return text
+
+    def remove_groups(self, fields: Mapping[str, str]) -> str:
+        """Remove the groups of parameters that *fields* name. Raises RequestFailed, OSError."""
+        with self.changing() as kept:
+            gone = set(find_removed(self.parameters(), fields))
+            kept.parameters = {name: value for name, value in kept.parameters.items() if name not in gone}
+        return "OK\n"
 
     def _read_parameters(self, app: str) -> list[Parameter]:
         return parse_parameters(app, _read(self.places.parameters / app).decode("utf-8", "replace"))

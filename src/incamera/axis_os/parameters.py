@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     from incamera.axis_os.facts import Facts
 
 ROOT = "root."
-# Nobody sets these over param.cgi.
-_READ_ONLY = ("root.Brand.", "root.Properties.")
+# Rights of users, as security levels have them (documented).
+NOBODY, VIEWER, OPERATOR, ADMIN = 0, 1, 4, 6
+# Who creates, deletes, reads and writes a parameter. Properties.API, Image.*.Appearance and that operators make
+# stream profiles: documented. The rest: ours. The first that fits counts.
+_LEVELS = {
+    "root.Brand.": "7707",
+    "root.Properties.": "7707",
+    "root.StreamProfile.MaxGroups": "7717",
+    "root.StreamProfile.": "4414",
+    "root.Image.": "7744",
+    "root.ImageSource.": "7744",
+    "root.Network.HostName": "7716",
+}
+_USUAL_LEVEL = "7766"
 _LINE = re.compile(r'(?P<name>[^=\s]+)="(?P<value>[^"]*)"(?: type="(?P<type>[^"]*)")?')
 _PLAIN_LINE = re.compile(r"(?P<name>[^=\s]+)=(?P<value>.*)")
 _MASK = "******"
@@ -133,6 +145,20 @@ def _pattern(group: str) -> re.Pattern[str]:
     return re.compile(r"\.".join(parts) + r"(?:\.|\Z)", re.IGNORECASE)
 
 
+def security_level(name: str) -> str:
+    """Return who may create, delete, read and write the parameter *name*, a digit each."""
+    return next((level for start, level in _LEVELS.items() if name.startswith(start)), _USUAL_LEVEL)
+
+
+def readable(parameters: Mapping[str, str], right: int) -> dict[str, str]:
+    """Return those of *parameters* that a user with *right* may read."""
+    return {name: value for name, value in parameters.items() if int(security_level(name)[2]) <= right}
+
+
+def writing_right(name: str) -> int:
+    return int(security_level(name)[3])
+
+
 def _lines(items: Iterable[tuple[str, str]]) -> str:
     return "".join(f"{name}={_one_line(value)}\n" for name, value in items)
 
@@ -141,8 +167,13 @@ def _one_line(value: str) -> str:
     return value.replace("\r", "").replace("\n", "\\n")
 
 
-def find_changes(parameters: Mapping[str, str], fields: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Return what an update with *fields* changes, by the names of *parameters*, and the text to answer."""
+def find_changes(
+    parameters: Mapping[str, str], fields: Mapping[str, str], right: int = ADMIN
+) -> tuple[dict[str, str], str]:
+    """Return what an update with *fields* changes, by the names of *parameters*, and the text to answer.
+
+    *right* is that of the user.
+    """
     names = {name.lower(): name for name in parameters}
     changes = {}
     for field, value in fields.items():
@@ -150,26 +181,46 @@ def find_changes(parameters: Mapping[str, str], fields: Mapping[str, str]) -> tu
             continue
         wanted = field if field.startswith(ROOT) else ROOT + field
         name = names.get(wanted.lower())
-        if name is None or name.startswith(_READ_ONLY) or not _may_be(name, value):
-            return {}, f"# Error: Error setting '{field}' to '{_one_line(value)}'!\n"
+        if name is None or writing_right(name) > right or not may_be(name, value):
+            return {}, setting_failed(field, value)
         changes[name] = value
     return changes, "OK"
 
 
-def _may_be(name: str, value: str) -> bool:
+def setting_failed(name: str, value: str) -> str:
+    """Return what param.cgi answers when a parameter cannot have a value (documented)."""
+    return f"# Error: Error setting '{_one_line(name)}' to '{_one_line(value)}'!\n"
+
+
+def may_be(name: str, value: str) -> bool:
+    """Whether the parameter *name* can have *value*."""
     return _NUMBER.fullmatch(value) is not None if name in _NUMBERS else value in _CHOICES.get(name, (value,))
 
 
-def define_parameters(parameters: Mapping[str, str], group: str | None, model: str) -> str:
-    """Return what `param.cgi?action=listdefinitions` answers: all as text, for the administrator."""
-    shown = [line.partition("=") for line in list_parameters(parameters, group).splitlines() if line[:1] != "#"]
-    rows = "".join(
-        f'  <parameter name={quoteattr(name.removeprefix(ROOT))} value={quoteattr(value)} securityLevel="7777">'
-        "<type><string /></type></parameter>\n"
-        for name, _, value in shown
-    )
-    return (
+def define_parameters(parameters: Mapping[str, str], group: str | None, model: str, version: str) -> str:
+    """Return what `param.cgi?action=listdefinitions` answers: groups in each other, all parameters as text."""
+    head = (
         '<?xml version="1.0" encoding="utf-8"?>\n<parameterDefinitions version="1.0" '
         'xmlns="http://www.axis.com/ParameterDefinitionsSchema">\n'
-        f'<model>{model}</model>\n<group name="root">\n{rows}</group>\n</parameterDefinitions>\n'
+        f"<model>{model}</model>\n<firmwareVersion>{version}</firmwareVersion>\n"
     )
+    rows, opened = [], list[str]()
+    for line in list_parameters(parameters, group).splitlines():
+        if line.startswith("#"):
+            continue
+        path, _, value = line.partition("=")
+        *groups, name = path.split(".")
+        shared = next(
+            (index for index, (one, other) in enumerate(zip(groups, opened, strict=False)) if one != other),
+            min(len(groups), len(opened)),
+        )
+        rows += ["</group>\n"] * (len(opened) - shared)
+        rows += [f"<group name={quoteattr(one)}>\n" for one in groups[shared:]]
+        opened = groups
+        level = security_level(path if path.startswith(ROOT) else ROOT + path)
+        rows.append(
+            f"<parameter name={quoteattr(name)} value={quoteattr(value)} securityLevel={quoteattr(level)} "
+            f"niceName={quoteattr(name)}><type><string /></type></parameter>\n"
+        )
+    rows += ["</group>\n"] * len(opened)
+    return f"{head}{''.join(rows)}</parameterDefinitions>\n"

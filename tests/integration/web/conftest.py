@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -147,7 +147,33 @@ def app_port() -> Iterator[int]:
         server.shutdown()
 
 
-def pages(port: int) -> Installed:
+class SocketServer(ThreadingHTTPServer):
+    """The server of an app at the path of a socket."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(str(self.server_address))
+        Path(str(self.server_address)).chmod(0o666)
+        self.server_name, self.server_port = "app", 0
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        return self.socket.accept()[0], ("app", 0)
+
+
+@pytest.fixture(scope="module")
+def app_socket() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="incamera-app-"))
+    folder.chmod(0o755)
+    address: Any = str(folder / "app.sock")
+    with SocketServer(address, App) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield folder / "app.sock"
+        server.shutdown()
+    shutil.rmtree(folder)
+
+
+def pages(port: int, own: Path, back_end: Path) -> Installed:
     return Installed(
         name="pages",
         title="pages",
@@ -160,6 +186,13 @@ def pages(port: int) -> Installed:
             Proxy("/inner/", f"http://localhost:{port}/mcp", "admin"),
             Proxy("open", f"http://localhost:{port}/", "anonymous"),
             Proxy("down", f"http://localhost:{free_port()}", "viewer"),
+            Proxy("socket", str(own), "viewer", "http"),
+            Proxy("socket2", str(own), "anonymous", "ws"),
+            Proxy("fast", "/nowhere/app.sock", "viewer", "fcgi"),
+            Proxy("steal", str(back_end), "anonymous", "http"),
+            Proxy("else", str(own), "anonymous"),
+            Proxy("else", "/run/../run/x", "anonymous", "http"),
+            Proxy("else", '/x"\nListen 1', "anonymous", "http"),
             Proxy('x" \nLoadModule y z', f"http://localhost:{port}", "anonymous"),
             Proxy("else", "http://192.0.2.1:80", "anonymous"),
             Proxy("else", 'http://localhost:80" \nListen 1', "anonymous"),
@@ -169,7 +202,7 @@ def pages(port: int) -> Installed:
 
 
 @pytest.fixture(scope="module", params=["11.11.192", "12.9.57"])
-def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, context: Context, app_port: int, app_socket: Path) -> Iterator[Served]:
     host = require_host()
     roots, left_out = ("apache2-bin", "dbus-daemon"), frozenset(NOT_NEEDED)
     tree = ensure_deb_tree(
@@ -198,7 +231,7 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int) -> I
                 text = text.replace(f"Listen {port}\n", f"Listen 127.0.0.1:{own}\n").replace(f"*:{port}>", f"*:{own}>")
             # In a camera, it is one of the addresses of port 80.
             text = text.replace(f"{ADDRESS}:80", f"{ADDRESS}:{service_port}") + f"Listen {ADDRESS}:{service_port}\n"
-            apps = [pages(app_port), *(app for app, _ in camera.apps())]
+            apps = [pages(app_port, app_socket, folder / "back-end.sock"), *(app for app, _ in camera.apps())]
             texts = login_files(camera.kept.accounts, camera.facts.realm, parameters)
             texts |= service_files(camera.service_accounts.accounts)
             texts |= {"apache.conf": text, "apps.conf": render_apps(apps, folder / "camera" / "packages", folder)}

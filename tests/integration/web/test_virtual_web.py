@@ -84,6 +84,20 @@ server = socket.create_server(os.environ["FCGI_SOCKET_NAME"], family=socket.AF_U
 os.chmod(os.environ["FCGI_SOCKET_NAME"], 0o666)
 threading.Thread(target=answer_fast_cgi, args=[server], daemon=True).start()
 proxied = http.server.HTTPServer(("127.0.0.1", 2001), Handler)
+class SocketServer(http.server.HTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self):
+        self.socket.bind(self.server_address)
+        os.chmod(self.server_address, 0o666)
+
+    def get_request(self):
+        return self.socket.accept()[0], ("web server", 0)
+
+if os.path.exists("/tmp/lookout.sock"):
+    os.unlink("/tmp/lookout.sock")
+own = SocketServer("/tmp/lookout.sock", Handler)
+threading.Thread(target=own.serve_forever, daemon=True).start()
 print("found", json.dumps(found), flush=True)
 proxied.serve_forever()
 """
@@ -91,7 +105,10 @@ PACKAGE = """
 targets = ["armv7hf", "aarch64"]
 
 [tool.incamera.package]
-reverse-proxy = [{ api-path = "api", target = "http://localhost:2001", access = "viewer" }]
+reverse-proxy = [
+  { api-path = "api", target = "http://localhost:2001", access = "viewer" },
+  { api-path = "own", target = "/tmp/lookout.sock", access = "viewer", api-type = "http" },
+]
 http-config = [{ type = "fastCgi", name = "info.cgi", access = "admin" }]
 """
 
@@ -156,7 +173,7 @@ def test_package_runs_as_its_own_user_and_starts_again_with_the_camera(
         "slice": "always-malloc",
     }
     with web_connected(context, choose_web_device(context, camera.name)) as client:
-        pages = {"api/x?y=z": b"/local/lookout/api/x?y=z", "info.cgi": b"fast"}
+        pages = {name: f"/local/lookout/{name}".encode() for name in ("api/x?y=z", "own/x?y=z")} | {"info.cgi": b"fast"}
         for page, answer in pages.items():
             assert client.call(Call(path=f"local/lookout/{page}", what=f"get {page}")).body == answer
     assert (camera.http_port == 0) is takes_signed_only(camera)

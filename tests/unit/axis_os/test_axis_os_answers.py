@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from tests.unit.vapix.packages import make_package, manifest, public_key
@@ -52,6 +53,83 @@ def ask_json(camera: Camera, name: str, document: object, method: str = "POST") 
     assert (reply.status, reply.content_type) == (200, "application/json")
     found: dict[str, Any] = json.loads(reply.body)
     return found
+
+
+PROFILE = "param.cgi?action=add&template=streamprofile&group=StreamProfile"
+
+
+def test_stream_profile_is_added_changed_and_removed_and_kept(camera: Camera) -> None:
+    assert ask(camera, f"{PROFILE}&StreamProfile.S.Name=own&StreamProfile.S.Parameters=fps%3D5%26x%3D1") == "S0 OK\n"
+    assert ask(camera, f"{PROFILE}&root.streamprofile.s.name=other") == "S1 OK\n"
+    assert ask(camera, "param.cgi?action=list&group=StreamProfile.S0") == (
+        "StreamProfile.S0.Name=own\nStreamProfile.S0.Description=\nStreamProfile.S0.Parameters=fps=5&x=1\n"
+    )
+    assert ask(camera, "param.cgi?action=update&StreamProfile.S1.Name=new") == "OK"
+    assert load_kept(camera.places.kept).parameters["root.StreamProfile.S1.Name"] == "new"
+    assert ask(camera, "param.cgi?action=remove&group=StreamProfile.S0") == "OK\n"
+    assert "S0" not in ask(camera, "param.cgi?action=list&group=StreamProfile")
+    assert ask(camera, PROFILE) == "S0 OK\n"
+    assert ask(camera, "param.cgi?action=remove&group=root.StreamProfile.S0,StreamProfile.S1") == "OK\n"
+    assert ask(camera, "param.cgi?action=list&group=StreamProfile") == "StreamProfile.MaxGroups=26\n"
+
+
+def test_no_more_groups_are_added_than_the_limit_says_unless_by_force(camera: Camera) -> None:
+    for _ in range(26):
+        assert ask(camera, PROFILE).endswith(" OK\n")
+    assert ask(camera, PROFILE) == "# Request failed: there are 26 groups already\n"
+    assert ask(camera, f"{PROFILE}&force=yes") == "S26 OK\n"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["action=add", "action=add&template=x&group=StreamProfile", "action=add&template=streamprofile&group=Image"]
+    + [f"action=remove&group={group}" for group in ("", "StreamProfile", "StreamProfile.S9", "Image.I0", "*")],
+)
+def test_group_that_is_none_is_neither_added_nor_removed(camera: Camera, wrong: str) -> None:
+    before = camera.parameters()
+    assert ask(camera, f"param.cgi?{wrong}").startswith("# Request failed: ")
+    assert camera.parameters() == before
+
+
+def test_group_is_added_without_those_parameters_that_it_does_not_have(camera: Camera) -> None:
+    answered = ask(camera, f"{PROFILE}&StreamProfile.S.Size=1&Image.I0.Name=x&StreamProfile.S.Name=own")
+    assert answered == (
+        "# Error: Error setting 'StreamProfile.S.Size' to '1'!\n# Error: Error setting 'Image.I0.Name' to 'x'!\nS0 OK\n"
+    )
+    assert camera.parameters()["root.StreamProfile.S0.Name"] == "own"
+    assert camera.parameters()["root.Image.I0.Name"] != "x"
+
+
+def test_users_see_and_set_what_the_security_levels_let_them(camera: Camera) -> None:
+    with camera.changing() as kept:
+        kept.accounts["op"] = make_account("op", "pass", camera.facts.realm, ["operator", "viewer"])
+    assert ask(camera, "param.cgi?action=list&group=Brand.Brand", user="guest") == "Brand.Brand=AXIS\n"
+    hidden = "# Error: Error -1 getting param in group 'Network.SSH'\n"
+    for user in ("guest", "op"):
+        assert ask(camera, "param.cgi?action=list&group=Network.SSH", user=user) == hidden
+        assert "root.Network.SSH" not in ask(camera, "param.cgi?action=list", user=user)
+    assert ask(camera, "param.cgi?action=list&group=Network.SSH") != hidden
+    name = "param.cgi?action=update&Image.I0.Name=mine"
+    assert (ask(camera, name, user="op"), camera.parameters()["root.Image.I0.Name"]) == ("OK", "mine")
+    ssh = ask(camera, "param.cgi?action=update&Network.SSH.Enabled=yes", user="op")
+    assert ssh == "# Error: Error setting 'Network.SSH.Enabled' to 'yes'!\n"
+    assert ask(camera, PROFILE, user="op") == "S0 OK\n"
+    for target in (name, PROFILE, "param.cgi?action=remove&group=StreamProfile.S0"):
+        assert "not authorized" in ask(camera, target, user="guest")
+
+
+def test_definitions_are_groups_in_each_other_with_security_levels(camera: Camera) -> None:
+    found = ask(camera, "param.cgi?action=listdefinitions&group=Properties.System,Image.I0.Appearance.Compression")
+    tree = ElementTree.fromstring(found)
+    space = "{http://www.axis.com/ParameterDefinitionsSchema}"
+    assert [group.get("name") for group in tree.findall(f"{space}group")] == ["Properties", "Image"]
+    path = "/".join(f"{space}group" for _ in range(3))
+    (compression,) = tree.findall(f"{path}/{space}parameter")
+    assert compression.attrib == {
+        "name": "Compression", "value": "30", "securityLevel": "7744", "niceName": "Compression"
+    }  # fmt: skip
+    (number,) = tree.findall(f".//{space}parameter[@name='SerialNumber']")
+    assert (number.get("value"), number.get("securityLevel")) == (SERIAL, "7707")
 
 
 def upload(camera: Camera, path: Path, *, file_name: str = "own.eap") -> str:
@@ -319,7 +397,7 @@ def test_factory_default_leaves_no_account_no_app_and_no_setting(camera: Camera,
     assert len(restarts) == 2
     assert ask_json(camera, "systemready", {"apiVersion": "1", "method": "systemready"})["data"]["needsetup"] == "yes"
     assert "own_app" not in ask(camera, "applications/list.cgi")
-    assert "View Area 1" in ask(camera, "param.cgi?action=list&group=root.Image.I0.Name")
+    assert camera.parameters()["root.Image.I0.Name"] == "View Area 1"
     assert 'value="false"' in ask(camera, "applications/config.cgi?action=get&name=AllowUnsigned")
     assert not (camera.places.packages / "own_app").exists()
     assert load_kept(camera.places.kept).was_set_back, "after the restart it asks for its first account"
