@@ -21,12 +21,13 @@ class Service:
     """A process of the service, and its socket."""
 
     def __init__(self, folder: Path) -> None:
+        self.program = PROGRAM
         self.path = folder / "socket"
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.path.unlink(missing_ok=True)
-        process = subprocess.Popen([PROGRAM, str(self.path)])
+        process = subprocess.Popen([PROGRAM, str(self.path)], env=os.environ | {"INCAMERA_SCENE_BEGIN": "0"})
         wait_until(self.path.exists, "the service listens")
         return process
 
