@@ -5,23 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import socket
 import struct
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.acap_programs.test_programs import NOT_WITH_SANITIZERS, SANITIZE
-
-from incamera.virtual.stand_ins import build
 
 from .lines import CREATE, LIST, Line, create, setting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Service
 
 pytestmark = pytest.mark.starts_processes
@@ -150,25 +142,3 @@ def test_client_that_reads_nothing_stops_no_other(service: Service) -> None:
             for _ in range(5000):
                 line.send(LIST)
         assert is_served(service)
-
-
-@pytest.mark.matrix
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler called cc")
-def test_sanitizers_find_no_fault(tmp_path: Path) -> None:
-    """With all tests of the service, and one with AddressSanitizer and UBSan."""
-    build.write_service(tmp_path / "sources")
-    flags = [flag for flag in build.FLAGS if flag not in NOT_WITH_SANITIZERS]
-    words = [*flags, *SANITIZE, *build.defines("12.11"), "-I", str(build.HERE / "glib"), "-I", "."]
-    program = tmp_path / "camera-service"
-    units = build.units(tmp_path / "sources")
-    subprocess.run(["cc", *words, "-o", program, *units, "-lm", "-lpthread"], cwd=tmp_path / "sources", check=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/unit/camera_service"],
-        cwd=build.HERE.parents[3],
-        env=os.environ | {"INCAMERA_TEST_SERVICE": str(program), "ASAN_OPTIONS": "quarantine_size_mb=1"},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
