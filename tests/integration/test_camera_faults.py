@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections import Counter
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from incamera.connect.choose import choose_web_device
+from incamera.connect.web import web_connected
+from incamera.vapix.client import Call
 
 from ..unit.acap_inference.networks import example
 from ..unit.acap_video.scene import decode_picture
@@ -19,6 +24,7 @@ from .command import COMMAND_SECONDS, command_environment, running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from incamera.context import Context
     from incamera.virtual.camera import VirtualCamera
 
     from .command import Run
@@ -130,6 +136,75 @@ def test_stream_and_model_go_on_after_a_restart(camera: VirtualCamera, incamera:
         command.finish()
 
 
+@on(DEFAULT_PROFILE, matrix=("axis-os-11-aarch64", *OTHERS))
+def test_stream_and_model_go_on_when_the_service_was_killed(camera: VirtualCamera, incamera: Run, app: Path) -> None:
+    """With `kill -9`, in mid-stream: nothing of it is told to the app but that its lines have ended."""
+    here = ("--device", camera.name)
+    with running("run", "-C", app, *here, "--", "stream", env=command_environment()) as command:
+        command.await_output('["ready"]')
+        assert set_faults(incamera, camera) == {}
+        for number in (1, 2):
+            done = incamera("virtual", "fault", "set", "service-killed", *here)
+            assert (done.code, "starts anew" in done.out) == (0, True), done.err
+            command.await_output(f'["rebuilt", {number}, 0]')
+        assert set_faults(incamera, camera) == {}
+        command.press_ctrl_c()
+        command.finish()
+
+
+@on(DEFAULT_PROFILE, matrix=("axis-os-11-aarch64",))
+def test_app_sees_streams_and_boxes_of_another(camera: VirtualCamera, incamera: Run, app: Path, tmp_path: Path) -> None:
+    here = ("--device", camera.name)
+    other = tmp_path / "other"
+    shutil.copytree(app, other)
+    settings = other / "pyproject.toml"
+    settings.write_text(settings.read_text("utf-8").replace('name = "faults"', 'name = "other"'), "utf-8")
+    with running("run", "-C", other, *here, "--", "look", env=command_environment()) as looking:
+        looking.await_output('["look", 0, ')
+        with running("run", "-C", app, *here, "--", "draw", env=command_environment()) as drawing:
+            drawing.await_output('["drawn"]')
+            wait_until(lambda: last_look(looking.out) == (1, True), "the other app's box is seen")
+            drawing.press_ctrl_c()
+            drawing.finish()
+        wait_until(lambda: last_look(looking.out) == (0, False), "the other app's box is gone")
+        looking.press_ctrl_c()
+        looking.finish()
+
+
+@pytest.mark.matrix
+@on("axis-os-11-armv7hf+web")
+def test_pictures_of_the_cameras_web_server_have_what_an_app_draws(
+    camera: VirtualCamera, context: Context, app: Path
+) -> None:
+    with (
+        running("run", "-C", app, "--device", camera.name, "--", "draw", env=command_environment()) as command,
+        web_connected(context, choose_web_device(context, camera.name)) as client,
+    ):
+        command.await_output('["drawn"]')
+        call = Call(path="axis-cgi/jpg/image.cgi", query={"resolution": "320x180"}, what="take a picture")
+        assert is_boxed(client.call(call).body)
+        command.press_ctrl_c()
+        command.finish()
+        assert not is_boxed(client.call(call).body)
+
+
+def last_look(output: bytes) -> tuple[int, bool] | None:
+    """Return how many streams the app has seen the last time, and whether its picture had a box."""
+    lines = [line for line in output.split(b"\n")[:-1] if line.startswith(b'["look"')]
+    if not lines:
+        return None
+    _, count, picture = json.loads(lines[-1])
+    return count, is_boxed(base64.b64decode(picture))
+
+
+def is_boxed(jpeg: bytes) -> bool:
+    """Whether the picture has the box of the app."""
+    picture = decode_picture(jpeg).to_ndarray(format="rgb24").astype(int)
+    assert picture.shape == (180, 320, 3)
+    row = picture[46, 90:230]
+    return bool((row[:, 1] > row[:, 0] + 60).all())
+
+
 @pytest.mark.matrix
 @on(DEFAULT_PROFILE)
 def test_picture_has_what_the_app_draws(camera: VirtualCamera, incamera: Run, app: Path, tmp_path: Path) -> None:
@@ -144,10 +219,7 @@ def test_picture_has_what_the_app_draws(camera: VirtualCamera, incamera: Run, ap
         assert json.loads(done.out)["bytes"] == file.stat().st_size
         command.press_ctrl_c()
         command.finish()
-    picture = decode_picture(file.read_bytes()).to_ndarray(format="rgb24").astype(int)
-    assert picture.shape == (180, 320, 3)
-    row = picture[46, 90:230]
-    assert (row[:, 1] > row[:, 0] + 60).all()
+    assert is_boxed(file.read_bytes())
 
 
 @pytest.mark.matrix

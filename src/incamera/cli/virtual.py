@@ -111,14 +111,11 @@ def add_parser(commands: Any) -> None:
     )
     fault.add_argument("faults", metavar="FAULT[=VALUE]", nargs="*", help="as no-power or dropped-frames=3")
     picture = add_command(
-        actions, "overlay-picture", execute_overlay_picture, help="save the picture with what an app draws over it"
+        actions, "overlay-picture", execute_overlay_picture, help="save the picture with what the apps draw over it"
     )
     picture.add_argument("file", metavar="FILE", type=Path, help="where to write it, as JPEG")
     picture.add_argument(
-        "--process", metavar="PID", type=int, help="the app's process (default: the first that answers)"
-    )
-    picture.add_argument(
-        "--timeout", metavar="N", type=_seconds, default=30, help="how many seconds to wait for an app (default: 30)"
+        "--timeout", metavar="N", type=_seconds, default=30, help="how many seconds to wait for a drawing (default: 30)"
     )
     sign = add_command(
         actions,
@@ -443,13 +440,12 @@ def execute_overlay_picture(arguments: argparse.Namespace, console: Console) -> 
     from incamera.workflows.virtual_services import open_virtual
 
     with open_virtual(Context.open(console), arguments.device) as (name, session):
-        picture = take_picture(session, process=arguments.process, timeout=arguments.timeout)
-    write_output(arguments.file, picture.data)
+        picture = take_picture(session, timeout=arguments.timeout)
+    write_output(arguments.file, picture)
     if arguments.json:
-        size = len(picture.data)
-        console.emit({"device": name, "file": str(arguments.file), "process": picture.process, "bytes": size})
+        console.emit({"device": name, "file": str(arguments.file), "bytes": len(picture)})
     else:
-        console.print(f"{arguments.file}: {format_bytes(len(picture.data))}, drawn over by process {picture.process}")
+        console.print(f"{arguments.file}: {format_bytes(len(picture))}")
     return 0
 
 

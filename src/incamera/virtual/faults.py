@@ -12,10 +12,10 @@ from incamera.errors import UsageError
 from incamera.names import did_you_mean
 
 FAULTS_FOLDER = "/run/incamera-faults"
-PICTURES_FOLDER = "/run/incamera-pictures"
 CARD = "SD_DISK"
 STORAGE_FOLDER = "/var/spool/storage"
 PULLED = "storage-pulled"
+KILLED = "service-killed"
 
 _NUMBER = re.compile(r"[0-9]{1,12}")
 
@@ -39,6 +39,7 @@ FAULTS = {
         Fault("inference-down", "the inference service does not run"),
         Fault("messages-restart", "the service for messages restarts", once=True),
         Fault("messages-down", "the service for messages does not run"),
+        Fault(KILLED, "the process behind all camera libraries is killed, and starts anew", once=True),
         Fault("dropped-frames", "after each frame, so many are lost", values=range(1, 1001)),
         Fault("rotation", "the camera hangs turned by so many degrees", values=(180, 0, 90, 270)),
         Fault("no-memory", "there is no memory for another stream or model"),

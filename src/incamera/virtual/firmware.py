@@ -21,7 +21,7 @@ from incamera.virtual.guest_programs import clock_program, reseed_program
 from incamera.virtual.keys import write_secret
 from incamera.virtual.modules import select_modules, write_indexes
 from incamera.virtual.ssh_server import dropbear_members, openssh_members
-from incamera.virtual.stand_ins import SERVICE, camera_service, second_names, stand_ins
+from incamera.virtual.stand_ins import SERVICE_PATH, camera_service, second_names, stand_ins
 from incamera.virtual.web_server import web_members
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _IN_LIB = (
     "ld-", "libBrokenLocale", "libanl", "libc-", "libc.", "libcrypt-", "libcrypt.", "libdl", "libgcc_s", "libm-",
     "libm.", "libmvec", "libnsl", "libnss_", "libpthread", "libresolv", "librt", "libutil",
 )  # fmt: skip
-_SERVICE = f"usr/libexec/incamera/{SERVICE}"
 _NOT_ON_A_CAMERA = ("libSegFault", "libbrotlienc", "libexpatw", "libmemusage", "libpcprofile", "libthread_db")
 
 
@@ -117,8 +116,8 @@ def _stand_ins(profile: Profile) -> Iterator[cpio.Member]:
         yield cpio.link(f"usr/lib/{name}", library)
     if service := camera_service(profile.architecture, profile.version):
         # Only root may look into the folder: apps know the service by its socket.
-        yield cpio.folder("usr/libexec/incamera", 0o700)
-        yield cpio.file(_SERVICE, service.read_bytes(), 0o755)
+        yield cpio.folder(SERVICE_PATH.rpartition("/")[0], 0o700)
+        yield cpio.file(SERVICE_PATH, service.read_bytes(), 0o755)
 
 
 def _modules(kernel: Path) -> Iterator[cpio.Member]:
@@ -153,7 +152,7 @@ def _settings(profile: Profile, keys: CameraKeys, *, has_web: bool) -> Iterator[
         "etc/places": places,
         "etc/incamera-parameters": "".join(f'{name}="{value}"\n' for name, value in _parameters(profile).items()),
         "etc/inittab": ("::respawn:/usr/sbin/incamera-back-end\n" if has_web else "")
-        + f"::respawn:/{_SERVICE}\n"
+        + f"::respawn:{SERVICE_PATH}\n"
         + "::respawn:/usr/sbin/incamera-link\n::ctrlaltdel:/sbin/reboot\n::shutdown:/bin/umount -a -r\n",
         "etc/os-release": (
             f'ID=incamera-virtual\nNAME="incamera virtual camera"\nVERSION_ID={profile.version}\n'

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from incamera.errors import DeviceError, UsageError
-from incamera.transport.protocols import Script
+from incamera.transport.protocols import Program, Script
 from incamera.virtual.faults import (
     CARD,
     FAULTS,
     FAULTS_FOLDER,
-    PICTURES_FOLDER,
+    KILLED,
     PULLED,
     STORAGE_FOLDER,
     SetFault,
@@ -25,15 +24,14 @@ from incamera.virtual.faults import (
     parse_set_faults,
     parse_storages,
 )
+from incamera.virtual.stand_ins import SERVICE_FOLDER, SERVICE_PATH
 from incamera.workflows.virtual_services import run_script
 
 if TYPE_CHECKING:
     from incamera.transport.session import Session
 
 _POLL_SECONDS = 0.25
-_MOST_BYTES = 32 << 20
 _JPEG = b"\xff\xd8"
-_PICTURE = "picture"
 
 # Apps only read this folder. $3: the value.
 _SET = Script(
@@ -103,21 +101,9 @@ set -C
 case $2 in exiting | full | readonly) echo "$2" >"$state" ;; esac
 """,
 )
-# Prints the name of the file with the number $2, of the process $3, and then what is in it.
-_TAKE = Script(
-    "picture",
-    f"""
-[ ! -L "$1" ] && cd "$1" 2>/dev/null || exit 0
-for file in "$2".$3.jpg; do
-    [ -f "$file" ] && [ ! -L "$file" ] || continue
-    echo "$file"
-    head -c {_MOST_BYTES} "./$file"
-    exit
-done
-""",
-)
-
-_CLEAR_PICTURES = Script("clear-pictures", '[ ! -L "$1" ] && cd "$1" 2>/dev/null || exit 0; rm -f "$2".*.jpg')
+_KILL = Script("kill-service", 'kill -9 "$(cat "$1/pid")"')
+_DRAWN = Program(arguments=(SERVICE_PATH, "--drawn"))
+_NOTHING_DRAWN = 3
 
 
 def set_faults(session: Session, words: Sequence[str]) -> list[SetFault]:
@@ -128,6 +114,9 @@ def set_faults(session: Session, words: Sequence[str]) -> list[SetFault]:
     for one in wanted:
         if one.fault.name == PULLED:
             change_card(session, StorageState.pulled)
+            continue
+        if one.fault.name == KILLED:
+            run_script(session, _KILL, SERVICE_FOLDER)
             continue
         value = new_number() if one.fault.once else one.value
         run_script(session, _SET, FAULTS_FOLDER, one.fault.name, "" if value is None else str(value))
@@ -165,36 +154,21 @@ def change_card(session: Session, state: StorageState) -> list[StorageFacts]:
     return read_storages(session)
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture as JPEG, and the process in the camera that has drawn over it."""
+def take_picture(session: Session, *, timeout: float) -> bytes:
+    """Return a picture as JPEG, with what all apps draw over it, like the newest stream of the camera.
 
-    process: int
-    data: bytes
-
-
-def take_picture(session: Session, *, process: int | None, timeout: float) -> Picture:
-    """Return a picture of the scene with what an app draws over it: of *process*, or of the first app that answers.
-
-    Raises DeviceError when none does within *timeout* seconds.
+    Raises DeviceError when nothing is drawn within *timeout* seconds.
     """
-    number = str(new_number())
     end = time.monotonic() + timeout
-    run_script(session, _SET, FAULTS_FOLDER, _PICTURE, number)
-    try:
-        while True:
-            result = session.run(_TAKE.program(PICTURES_FOLDER, number, "*" if process is None else str(process)))
-            name, newline, data = result.stdout.partition(b"\n")
-            if newline and data.startswith(_JPEG):
-                return Picture(int(name.split(b".")[1]), data)
-            if time.monotonic() > end:
-                who = "no app" if process is None else f"the process {process}"
-                verb = "has drawn" if process is None else "has not drawn"
-                raise DeviceError(
-                    f"{who} {verb} over a picture within {timeout:g} s",
-                    hint="an app that uses acap.bbox or acap.overlay, and takes frames meanwhile, has to run",
-                )
-            time.sleep(_POLL_SECONDS)
-    finally:
-        run_script(session, _CLEAR, FAULTS_FOLDER, _PICTURE)
-        run_script(session, _CLEAR_PICTURES, PICTURES_FOLDER, number)
+    while True:
+        result = session.run(_DRAWN)
+        if result.exit_code == 0 and result.stdout.startswith(_JPEG):
+            return result.stdout
+        if time.monotonic() > end:
+            if result.exit_code != _NOTHING_DRAWN:
+                raise DeviceError(f"{session.device}: {result.error_text or 'no picture was taken'}", hint="try again")
+            raise DeviceError(
+                f"no app has drawn over a picture within {timeout:g} s",
+                hint="an app that uses acap.bbox or acap.overlay has to run",
+            )
+        time.sleep(_POLL_SECONDS)

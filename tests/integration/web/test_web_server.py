@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import io
 import json
 import socket
@@ -19,10 +20,16 @@ from incamera.vapix.application_errors import ApplicationError
 from incamera.vapix.applications import list_applications, read_switch, set_switch, upload
 from incamera.vapix.device_info import read_apis, read_device_info, read_system_ready
 from incamera.vapix.params import read_params, set_params
+from tests.unit.camera_service.conftest import Service
 from tests.unit.vapix.packages import make_package
 from tests.waiting import wait_until
 
+from .conftest import VIDEO
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from .conftest import Served
 
 
@@ -222,6 +229,35 @@ def test_stream_of_pictures_has_as_many_as_were_asked_for_and_they_differ(served
     assert body.endswith(b"--myboundary--\r\n")
     assert [picture_size(picture) for picture in pictures] == [(640, 360)] * 3
     assert len(set(pictures)) == 3
+
+
+def test_pictures_have_the_boxes_of_an_app(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the camera's service draws for all programs; the app is a program in C but for its language."""
+    service = Service(tmp_path)
+    try:
+        monkeypatch.setenv("INCAMERA_CAMERA_SERVICE", str(service.path))
+        before = picture_row(served)
+        bbox = ctypes.CDLL(str(VIDEO.with_name("libbbox.so.1")))
+        bbox.bbox_view_new.restype = ctypes.c_void_p
+        box = ctypes.c_void_p(bbox.bbox_view_new(1))
+        bbox.bbox_thickness_thick(box)
+        bbox.bbox_color(box, ctypes.c_uint32(0xFF00FF00))  # the bytes of red, green, blue, opacity
+        bbox.bbox_rectangle(box, *map(ctypes.c_float, (0.25, 0.25, 0.75, 0.75)))
+        assert bbox.bbox_commit(box, ctypes.c_int64(0))
+        shown = picture_row(served)
+        bbox.bbox_destroy(box)
+        after = picture_row(served)
+    finally:
+        service.kill()
+    green = [(row[:, 1] > row[:, 0] + 60).all() for row in (before, shown, after)]
+    assert green == [False, True, False]
+
+
+def picture_row(served: Served) -> NDArray[np.int_]:
+    """Return the pixels of a picture where the box's upper edge is."""
+    _, picture = ask_for_pictures(served, "jpg/image.cgi?resolution=640x360")
+    with av.open(io.BytesIO(picture), "r", format="mjpeg") as opened:
+        return next(opened.decode(video=0)).to_ndarray(format="rgb24").astype(int)[91, 180:460]
 
 
 def ask_for_pictures(served: Served, target: str) -> tuple[bytes, bytes]:

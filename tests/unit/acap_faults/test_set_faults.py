@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.unit.acap_inference.conftest import inference, model_file
-from tests.unit.acap_video.conftest import NEWEST, STAND_INS, built_module, fresh_settings, video
-from tests.unit.acap_video.scene import decode_picture
+from tests.unit.acap_video.conftest import built_module, fresh_settings, video
 
 import acap
 
@@ -118,21 +116,3 @@ def test_model_meets_its_faults(faults: Faults, model_file: Callable[[], Path]) 
         faults.set("inference-restart", 9)
         model.run(values)
         assert model.restarted == 1
-
-
-def test_picture_has_what_the_app_draws(faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ctypes.CDLL(str(STAND_INS / NEWEST / "libbbox.so.1"))
-    monkeypatch.setenv("INCAMERA_PICTURES", str(tmp_path / "pictures"))
-    with acap.bbox.Boxes() as boxes, acap.video.Stream(320, 240, "nv12", framerate=60) as stream:
-        boxes.show([(0.25, 0.25, 0.75, 0.75)], color="lime", thickness="thick")
-        next(stream)
-        faults.set("picture", 41)
-        next(stream)
-        [saved] = (tmp_path / "pictures").iterdir()
-        next(stream)
-        [saved] = (tmp_path / "pictures").iterdir()
-    assert saved.name.startswith("41.")
-    picture = decode_picture(saved.read_bytes()).to_ndarray(format="rgb24").astype(int)
-    assert picture.shape == (240, 320, 3)
-    row = picture[61, 90:230]
-    assert (row[:, 1] > row[:, 0] + 60).all()

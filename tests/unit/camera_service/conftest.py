@@ -21,13 +21,14 @@ PROGRAM = os.environ.get("INCAMERA_TEST_SERVICE") or str(max(FOLDER.iterdir()) /
 class Service:
     """A process of the service, and its socket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str = PROGRAM) -> None:
+        self.program = program
         self.path = folder / "socket"
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.path.unlink(missing_ok=True)
-        process = subprocess.Popen([PROGRAM, str(self.path)])
+        process = subprocess.Popen([self.program, str(self.path)], env=os.environ | {"INCAMERA_SCENE_BEGIN": "0"})
         wait_until(self._listens, "the service listens")
         return process
 

@@ -49,3 +49,23 @@ class Line:
     def hello(self, engine: str, version: int = VERSION) -> bool:
         self.send(HELLO, version, engine.encode())
         return self.receive() is not None
+
+
+def setting(name: str, value: int | bytes, kind: int = 2) -> bytes:
+    """Return a value of a map, as a message of libvdostream has it."""
+    data = value if isinstance(value, bytes) else struct.pack("=q", value)
+    whole = struct.pack("=BBH", kind, len(name), len(data)) + name.encode() + data
+    return whole + bytes(-len(whole) % 4)
+
+
+def create(
+    snapshot: int = 0,
+    pitch_step: int = 1,
+    has_fit: int = 0,
+    buffers: int = 0,
+    is_vmem: int = 0,
+    *,
+    settings: bytes = b"",
+) -> bytes:
+    """Return the content of a CREATE."""
+    return struct.pack("=6I", snapshot, pitch_step, has_fit, buffers, is_vmem, 0) + settings

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incamera.errors import UsageError
+from incamera.errors import DeviceError, UsageError
 from incamera.transport.protocols import ProgramResult
 from incamera.virtual.faults import (
     FAULTS,
-    PICTURES_FOLDER,
     SetFault,
     StorageState,
     parse_fault,
@@ -88,23 +87,8 @@ def test_fault_is_not_set_through_a_planted_link(tmp_path: Path) -> None:
     assert not list((tmp_path / "victim").iterdir())
 
 
-@pytest.mark.starts_processes
-def test_picture_is_taken_of_the_wanted_number_and_process(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret")
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    (pictures / "7.1.jpg").symlink_to(tmp_path / "secret")
-    (pictures / "7.20.jpg").write_text("twenty")
-    (pictures / "7.300.jpg").write_text("three hundred")
-    (pictures / "8.300.jpg").write_text("other")
-    assert call(virtual_faults._TAKE, pictures, "7", "*").stdout == "7.20.jpg\ntwenty"
-    assert call(virtual_faults._TAKE, pictures, "7", "300").stdout == "7.300.jpg\nthree hundred"
-    assert call(virtual_faults._TAKE, pictures, "7", "1").stdout == ""
-    assert call(virtual_faults._TAKE, tmp_path / "gone", "7", "*").stdout == ""
-
-
 def test_other_lines_are_no_faults_and_no_storages() -> None:
-    assert parse_set_faults("picture 7\nvideo-restart 7\n\nno-power\nrotation x\n") == [
+    assert parse_set_faults("other 7\nvideo-restart 7\n\nno-power\nrotation x\n") == [
         SetFault(FAULTS["rotation"], None),
         parse_fault("no-power"),
     ]
@@ -113,24 +97,28 @@ def test_other_lines_are_no_faults_and_no_storages() -> None:
 
 
 class FakeSession:
-    """A session in whose camera no app answers; Ctrl-C is pressed while the picture is asked for."""
+    """A session in whose camera the program that takes the picture ends with each of *results*."""
 
-    def __init__(self) -> None:
+    def __init__(self, *results: ProgramResult) -> None:
         self.device = "fake"
-        self.scripts: list[tuple[str, ...]] = []
+        self.results = list(results)
 
-    def run(self, program: Program, *, input: bytes = b"") -> ProgramResult:
-        name, *words = program.arguments[3:]
-        self.scripts.append((name, *words))
-        if name == "incamera-picture":
-            raise KeyboardInterrupt
-        return ProgramResult(0, b"", b"")
+    def run(self, program: Program) -> ProgramResult:
+        assert program.arguments == ("/usr/libexec/incamera/camera-service", "--drawn")
+        return self.results.pop(0)
 
 
-def test_nothing_is_asked_for_after_ctrl_c() -> None:
-    session = FakeSession()
-    with pytest.raises(KeyboardInterrupt):
-        virtual_faults.take_picture(session, process=None, timeout=60)  # type: ignore[arg-type]
-    (_, folder, _, number), _, cleared, pictures = session.scripts
-    assert cleared == ("incamera-clear-fault", folder, "picture")
-    assert pictures == ("incamera-clear-pictures", PICTURES_FOLDER, number)
+def take_picture(*results: ProgramResult, timeout: float = 60) -> bytes:
+    return virtual_faults.take_picture(FakeSession(*results), timeout=timeout)  # type: ignore[arg-type]
+
+
+def test_picture_is_awaited_until_something_is_drawn() -> None:
+    nothing, picture = ProgramResult(3, b"", b"nothing is drawn"), ProgramResult(0, b"\xff\xd8picture", b"")
+    assert take_picture(nothing, picture) == picture.stdout
+    with pytest.raises(DeviceError, match="no app has drawn over a picture within 0 s"):
+        take_picture(nothing, timeout=0)
+
+
+def test_camera_whose_service_does_not_run_has_no_picture() -> None:
+    with pytest.raises(DeviceError, match="fake: the service is not running"):
+        take_picture(ProgramResult(1, b"", b"the service is not running\n"), timeout=0)

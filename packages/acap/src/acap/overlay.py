@@ -200,6 +200,7 @@ class _Streams:
         self._error: Exception | None = None
         self._stop = threading.Event()
         self._events = video.Events(timeout=_LOOK_SECONDS)
+        self._rebuilt = 0
         # The streams that exist are known at once.
         self._take_events(0.0)
         self._thread = threading.Thread(target=self._watch, name="acap overlay", daemon=True)
@@ -245,6 +246,9 @@ class _Streams:
             with self._lock:
                 if self._stop.is_set():
                     return
+                if self._events.rebuilt != self._rebuilt:
+                    self._rebuilt = self._events.rebuilt
+                    self._forget()
                 self._follow(event.kind, event.stream)
         with self._lock:
             if not self._stop.is_set():
@@ -265,15 +269,19 @@ class _Streams:
             self._waiting.add(stream)
             self._draw()
 
+    def _forget(self) -> None:
+        """Take all overlays away. When the camera's service has restarted, other streams may have the same numbers."""
+        for surface, _, _ in self._surfaces.values():
+            surface.close()
+        self._surfaces.clear()
+        self._waiting.clear()
+
     def close(self) -> None:
         self._stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join(2 * _LOOK_SECONDS)
         with self._lock:
-            for surface, _, _ in self._surfaces.values():
-                surface.close()
-            self._surfaces.clear()
-            self._waiting.clear()
+            self._forget()
         self._events.close()
 
 

@@ -549,6 +549,7 @@ class Events:
         self.timeout = timeout
         self.rebuilt = 0
         self._waiting: list[Event] = []
+        self._lost = False  # the camera's video service has stopped
         self._camera = _camera()
         try:
             self._watcher = self._camera.Watcher()
@@ -567,10 +568,10 @@ class Events:
         while True:
             if (event := self._next()) is not None:
                 return event
-            if deadline is not None and time.monotonic() >= deadline:
+            if not self._lost and deadline is not None and time.monotonic() >= deadline:
                 raise StopIteration
             rest = 60.0 if deadline is None else max(0.0, deadline - time.monotonic())
-            if self._watcher.wait(rest):
+            if self._lost or self._watcher.wait(rest):
                 for delay in self._rebuild():
                     time.sleep(delay)
 
@@ -584,18 +585,21 @@ class Events:
         while True:
             if (event := self._next()) is not None:
                 return event
-            if deadline is not None and time.monotonic() >= deadline:
+            if not self._lost and deadline is not None and time.monotonic() >= deadline:
                 raise StopAsyncIteration
             fd = self._watcher.fd
             rest = None if deadline is None else max(0.0, deadline - time.monotonic())
             await _readable(fd, rest, lambda fd=fd: fd == self._watcher.fd)
-            if self._watcher.wait(0):
+            if self._lost or self._watcher.wait(0):
                 for delay in self._rebuild():
                     await asyncio.sleep(delay)
 
     def _next(self) -> Event | None:
         if not self._waiting:
-            self._waiting = [_event(*event) for event in self._watcher.take()]
+            try:
+                self._waiting = [_event(*event) for event in self._watcher.take()]
+            except _Expected:
+                self._lost = True
         return self._waiting.pop(0) if self._waiting else None
 
     def _rebuild(self) -> Iterator[float]:
@@ -605,6 +609,7 @@ class Events:
 
     def _reopen(self) -> None:
         self._watcher = self._camera.Watcher()
+        self._lost = False
 
     def close(self) -> None:
         """End the watch."""

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from incamera.targets.architecture import Architecture
 
 SERVICE = "camera-service"
+SERVICE_PATH = f"/usr/libexec/incamera/{SERVICE}"
+SERVICE_FOLDER = "/run/incamera-camera"
+"""Where a virtual camera has it: the program, and the folder with its socket."""
 
 _BUILT = Path(__file__).parent / "bin"
 # By their second name: the library, and the AXIS OS that has both names since.

@@ -1,5 +1,9 @@
-"""Tell each fault that this app meets, while it takes frames, runs a model and writes to the SD card, until it is ended."""
+"""Tell each fault that this app meets, while it takes frames, runs a model and writes to the SD card, until it is ended.
 
+Or draw, or look what another app does.
+"""
+
+import base64
 import json
 import sys
 import time
@@ -96,8 +100,18 @@ def draw():
                 tell("drawn")
 
 
+def look():
+    """Tell how many streams there are, and what a picture of this app shows."""
+    while True:
+        with acap.video.Events(timeout=0) as events:
+            count = sum(event.kind == "existing" for event in events)
+        picture = acap.video.snapshot(320, 180, "jpeg")
+        tell("look", count, base64.b64encode(picture).decode())
+        time.sleep(0.5)
+
+
 if sys.argv[1] == "attempts":
     try_all({"stream": make_stream, "model": load_model, "storage": write_file})
 else:
     one = {"messages": lambda: try_all({"messages": read_messages})}
-    {**one, "stream": watch_stream, "model": watch_model, "draw": draw}[sys.argv[1]]()
+    {**one, "stream": watch_stream, "model": watch_model, "draw": draw, "look": look}[sys.argv[1]]()

@@ -51,29 +51,4 @@ static inline bool fault_restarted(const char *name, unsigned long long *known)
     return number && before && before != now; /* 0: it was cleared */
 }
 
-/* Write a JPEG picture as the file NUMBER.PROCESS.jpg of a folder. PROCESS: the program whose stream is like it. */
-static inline void fault_save_picture(unsigned number, int process, const void *data, size_t size)
-{
-    char name[600], new[600];
-    const char *folder = getenv("INCAMERA_PICTURES");
-    if (!folder || !*folder)
-        folder = "/run/incamera-pictures";
-    mkdir(folder, 0755);
-    snprintf(name, sizeof name, "%s/%u.%d.jpg", folder, number, process);
-    snprintf(new, sizeof new, "%s/.%d", folder, process);
-    unlink(new);
-    int fd = open(new, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return;
-    bool whole = true;
-    for (size_t done = 0; whole && done < size;) {
-        ssize_t count = write(fd, (const char *)data + done, size - done);
-        whole = count > 0;
-        done += whole ? (size_t)count : 0;
-    }
-    close(fd);
-    if (!whole || rename(new, name) != 0)
-        unlink(new);
-}
-
 #endif

@@ -23,6 +23,7 @@ enum vdo_request {
     VDO_WATCH,  /* answer: a pipe with the events of all streams */
     VDO_LIST,   /* answer: a uint32_t for each stream of the camera */
     VDO_INFO,   /* uint32_t: a stream's number. Answer: struct vdo_facts, and settings */
+    VDO_DRAWN,  /* answer: uint64_t, the size of a JPEG picture with all that is drawn over the video; its file */
 };
 /* An answer with another code than 0 is refused with that VdoError. Its content is a message. */
 
@@ -39,8 +40,7 @@ struct vdo_wish {
     uint32_t snapshot;            /* one picture at once, and no start */
     uint32_t pitch_step, has_fit; /* what cameras of different AXIS OS have */
     uint32_t buffers, is_vmem;    /* how many, and whether all are in one file */
-    uint32_t format;
-    /* 0: as the settings say */
+    uint32_t format;              /* 0 for both: as the settings say */
 };
 
 struct vdo_facts {

@@ -101,7 +101,6 @@ static bool answer_check(struct stream *self, const struct line_message *request
     const guint *delivered = line_content(request, sizeof *delivered);
     if (!delivered || !goes_on(self, *delivered))
         return false;
-    save_picture(self);
     return reply(self->line, request);
 }
 
@@ -233,6 +232,26 @@ static bool answer_info(struct line *line, const struct line_message *request)
     return id && answer_facts(line, request, *id, NULL, 0);
 }
 
+/* Answer with a picture like the newest stream, or one of the usual size if there is none. */
+static bool answer_drawn(struct line *line, const struct line_message *request)
+{
+    struct stream *stream = new_stream(line);
+    struct vdo_picture picture = {0};
+    bool good = stream && copy_newest(stream) &&
+                make_stream(stream, &(struct vdo_wish){.snapshot = 1, .format = VDO_FORMAT_JPEG,
+                                                       .has_fit = stream->wish.has_fit}) &&
+                is_drawn_over(stream);
+    if (good) {
+        capture(stream, &stream->slots[0], microseconds_now(), &picture);
+        good = line_answer(line, request, 0, &picture.size, sizeof picture.size, &stream->slots[0].fd, 1);
+    } else {
+        good = deny(line, request, VDO_ERROR_NO_DATA, "nothing is drawn");
+    }
+    if (stream)
+        free_stream(stream);
+    return good;
+}
+
 /* Tell of all streams, until the line ends. */
 static void serve_watch(struct line *line, struct line_message *request)
 {
@@ -266,6 +285,7 @@ void engine_vdo(struct line *line)
             break;
         case VDO_LIST: good = answer_list(line, request); break;
         case VDO_INFO: good = answer_info(line, request); break;
+        case VDO_DRAWN: good = answer_drawn(line, request); break;
         default: good = false;
         }
     if (request)

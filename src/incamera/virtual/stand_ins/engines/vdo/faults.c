@@ -53,34 +53,3 @@ bool goes_on(const struct stream *stream, guint delivered)
     }
     return stream->listed;
 }
-
-/* A stream like LIKE, whose pictures are JPEG. It is not one of the camera's. */
-static struct stream *copy_for_picture(const struct stream *like)
-{
-    struct stream *stream = new_stream(NULL);
-    const struct vdo_wish wish = {.snapshot = 1, .format = VDO_FORMAT_JPEG, .has_fit = like->wish.has_fit};
-    if (!stream)
-        return NULL;
-    stream->facts.id = like->facts.id;
-    if (take_settings(&stream->settings, like->settings.data, like->settings.size) && make_stream(stream, &wish))
-        return stream;
-    free_stream(stream);
-    return NULL;
-}
-
-/* Save a picture with what programs draw when `incamera virtual overlay-picture` asks for one: a number that was not there
-   before. It is a snapshot like the stream. */
-void save_picture(struct stream *like)
-{
-    guint wanted;
-    struct vdo_picture picture;
-    if (!faults_exist() || !fault_is_set("picture", &wanted) || wanted == like->answered || !is_drawn_over(like))
-        return;
-    like->answered = wanted;
-    struct stream *stream = copy_for_picture(like);
-    if (!stream)
-        return;
-    capture(stream, &stream->slots[0], microseconds_now(), &picture);
-    fault_save_picture(wanted, like->line->peer.pid, stream->slots[0].drawing.data, picture.size);
-    free_stream(stream);
-}

@@ -55,7 +55,6 @@ struct stream {
     struct stream *next; /* of all streams of the camera */
     struct line *line;
     bool listed, announced; /* it is one of the camera's; who watches knows it */
-    guint answered;         /* the last request for a picture with what is drawn */
     struct vdo_wish wish;
     struct settings settings;
     struct vdo_facts facts;
@@ -123,6 +122,7 @@ void announce_stream(struct stream *stream);
 void unlist_stream(struct stream *stream);
 void note_facts(struct stream *stream, guint sequence, guint lost);
 size_t list_ids(guint *ids, size_t most);
+bool copy_newest(struct stream *copy);
 bool copy_facts(guint id, struct vdo_facts *facts, uint8_t *settings, size_t *size);
 void replace_settings(struct stream *stream, struct settings *settings);
 int watch_streams(int *watch);
@@ -134,6 +134,5 @@ void end_all_streams(void);
 guint frames_to_drop(void);
 bool is_possible(struct stream *stream);
 bool goes_on(const struct stream *stream, guint delivered);
-void save_picture(struct stream *stream);
 
 #endif

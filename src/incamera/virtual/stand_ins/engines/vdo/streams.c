@@ -140,6 +140,23 @@ bool copy_facts(guint id, struct vdo_facts *facts, uint8_t *settings, size_t *si
     return found;
 }
 
+/* Let COPY have number and settings of the newest stream, if there is one. */
+bool copy_newest(struct stream *copy)
+{
+    bool good = true;
+    lock_streams();
+    struct stream *newest = first_stream;
+    while (newest && !newest->announced)
+        newest = newest->next;
+    if (newest) {
+        copy->facts.id = newest->facts.id;
+        copy->wish = newest->wish;
+        good = take_settings(&copy->settings, newest->settings.data, newest->settings.size);
+    }
+    unlock_streams();
+    return good;
+}
+
 void replace_settings(struct stream *self, struct settings *settings)
 {
     lock_streams();
