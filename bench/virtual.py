@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from incamera.context import Context
 from incamera.store import Store
 from incamera.targets.profile import load_profiles, require_profile
-from incamera.virtual.camera import require_camera, stop_camera
+from incamera.virtual.camera import Extras, require_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from measure import INCAMERA, CannotMeasure, Failed, Figure, environment, main, medians, run, say, temporary_folder
 from silent import SilentReporter
@@ -57,7 +57,7 @@ def measure_idle(profile: str, store: Path, rounds: int) -> list[Figure]:
     start = partial(
         start_virtual, context, require_profile(profile), name=f"bench-{os.getpid()}", owner_pid=os.getpid()
     )
-    camera = start(pause_after=_SETTLE_SECONDS + _IDLE_SECONDS + 2)
+    camera = start(extras=Extras(pause_after=_SETTLE_SECONDS + _IDLE_SECONDS + 2))
     try:
         time.sleep(_SETTLE_SECONDS)
         before = processor_seconds(camera)
@@ -70,7 +70,7 @@ def measure_idle(profile: str, store: Path, rounds: int) -> list[Figure]:
         paused = (processor_seconds(camera) - before) / _IDLE_SECONDS * 100
     finally:
         stop_camera(context.store, camera.name)
-    camera = start(pause_after=0.2)
+    camera = start(extras=Extras(pause_after=0.2))
     try:
         wakes = medians(rounds, wake=lambda: wake(context, camera))["wake"]
     finally:

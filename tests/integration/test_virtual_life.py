@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from incamera.targets.profile import require_profile
-from incamera.virtual.camera import VirtualCamera, list_cameras, require_camera, restart_camera, stop_camera
+from incamera.virtual.camera import Extras, VirtualCamera, list_cameras, require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 
 from ..waiting import PATIENCE_SECONDS, wait_until
@@ -70,7 +70,9 @@ RESTARTS: dict[str, Callable[[Store, VirtualCamera], object]] = {
 def idle(store: Store, context: Context) -> Iterator[VirtualCamera]:
     """A camera that is paused as soon as nobody uses it."""
     profile = require_profile(SMALL_PROFILE)
-    camera = start_virtual(context, profile, name=f"idle-{os.getpid()}", owner_pid=os.getpid(), pause_after=0.2)
+    camera = start_virtual(
+        context, profile, name=f"idle-{os.getpid()}", owner_pid=os.getpid(), extras=Extras(pause_after=0.2)
+    )
     yield camera
     wait_until_paused(store, camera)
     stop_camera(store, camera.name)

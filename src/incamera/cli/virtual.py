@@ -47,6 +47,12 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="with a web server, as `incamera install` needs it; without root over SSH, a camera always has one",
     )
+    start.add_argument(
+        "--chip",
+        metavar="CHIP",
+        help="the chip whose devices for inference it has: artpec-7, artpec-7-tpu, artpec-8, artpec-9, cv25 or cv75 "
+        "(default: the processor alone)",
+    )
     stop = add_command(actions, "stop", execute_stop, help="stop virtual cameras and delete their files")
     stop.add_argument("names", nargs="*", metavar="NAME", help="the camera (default: the only one that runs)")
     stop.add_argument("--all", action="store_true", help="stop all of them")
@@ -137,6 +143,8 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     from incamera.connect.choose import require_free_name  # lazy: start-up
     from incamera.context import Context
     from incamera.targets.profile import default_profile, require_profile
+    from incamera.virtual.camera import Extras
+    from incamera.virtual.chips import require_chip
     from incamera.virtual.ssh_server import SshServer
     from incamera.virtual.start import ensure_camera, start_virtual
 
@@ -144,14 +152,22 @@ def execute_start(arguments: argparse.Namespace, console: Console) -> int:
     profile = require_profile(arguments.profile) if arguments.profile else default_profile()
     if arguments.name:
         require_free_name(context, arguments.name, profile)
+    chip = require_chip(arguments.chip, profile) if arguments.chip else None
     server = SshServer(arguments.ssh_server) if arguments.ssh_server else None
     if arguments.new:
         camera = start_virtual(
-            context, profile, name=arguments.name, ssh_server=server or SshServer.dropbear, web=arguments.web
+            context,
+            profile,
+            name=arguments.name,
+            ssh_server=server or SshServer.dropbear,
+            web=arguments.web,
+            extras=Extras(chip=chip),
         )
         already = False
     else:
-        camera, already = ensure_camera(context, profile, name=arguments.name, ssh_server=server, web=arguments.web)
+        camera, already = ensure_camera(
+            context, profile, name=arguments.name, ssh_server=server, web=arguments.web, chip=chip
+        )
     if arguments.json:
         how = {"already": already, "resumed": camera.resumed, "seconds": round(camera.seconds, 3)}
         console.emit({**_describe(camera), **how})
@@ -256,7 +272,10 @@ def execute_list(arguments: argparse.Namespace, console: Console) -> int:
     elif not cameras and not damaged:
         console.paragraph("no virtual camera is running; start one with `incamera virtual start`")
     else:
-        rows = [(c.name, c.profile, _state(c), _login(c), str(c.pid)) for c in cameras]
+        rows = [
+            (c.name, f"{c.profile}, {c.chip}" if c.chip else c.profile, _state(c), _login(c), str(c.pid))
+            for c in cameras
+        ]
         if rows:
             console.table(("NAME", "PROFILE", "STATE", "ADDRESS", "PROCESS"), rows)
     return 0
@@ -489,6 +508,7 @@ def _describe(camera: VirtualCamera) -> dict[str, Any]:
     return {
         "name": camera.name,
         "profile": camera.profile,
+        "chip": camera.chip or None,
         "state": _state(camera),
         "used_by": camera.used_by,
         "ssh": {

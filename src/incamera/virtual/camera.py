@@ -27,6 +27,7 @@ from incamera_agent.wire.frames import load_json
 if TYPE_CHECKING:
     from incamera.store import Store
     from incamera.targets.profile import Profile
+    from incamera.virtual.chips import Chip
     from incamera.virtual.state import VirtualTrees, Warn
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
@@ -54,7 +55,8 @@ class VirtualCamera:
     `paused`: it stands still until the next connection, since nobody used it. `used_by`: what kept it from being paused
     without a connection, a process or a mounted share. `restarts`: how often it has restarted.
     `ssh_user`: "" where nobody can log in over SSH. `https_port`, `http_port`: 0 without a web server. `certificate` is
-    the SHA-256 of its certificate, and `password` the file with the password of its account, `root`.
+    the SHA-256 of its certificate, and `password` the file with the password of its account, `root`. `chip`: that of
+    `--chip`, "" without one.
     """
 
     name: str
@@ -76,6 +78,7 @@ class VirtualCamera:
     http_port: int = 0
     certificate: str = ""
     password: Path | None = None
+    chip: str = ""
 
     @property
     def url(self) -> str:
@@ -85,6 +88,21 @@ class VirtualCamera:
 
 # cairo's fonts and their settings are among them: apps bring their own.
 _NOT_NEEDED = ("debconf", "dpkg", "fontconfig-config", "libx11-data", "perl-base", "tar")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What cameras of one profile may differ in.
+
+    `chip`: the camera has its devices for inference, without one those of the processor. `pause_after`: it is paused
+    when nobody has used it for so many seconds.
+    """
+
+    chip: Chip | None = None
+    pause_after: float = PAUSE_AFTER_SECONDS
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,13 +147,12 @@ def start_camera(
     name: str | None = None,
     owner_pid: int | None = None,
     warn: Warn = lambda _: None,
-    pause_after: float = PAUSE_AFTER_SECONDS,
+    extras: Extras = NO_EXTRAS,
 ) -> VirtualCamera:
     """Start a virtual camera, and return it once its SSH server answers.
 
     It keeps running when this process ends, but ends with the process *owner_pid*. *name*: None for the profile's name,
-    with a number when that is taken. *warn* is called with a text about damage that was repaired. The camera is paused
-    when nobody has used it for *pause_after* seconds.
+    with a number when that is taken. *warn* is called with a text about damage that was repaired.
 
     Raises UsageError when *name* is not valid, DeviceError when it is taken or the camera does not start, BuildError
     when a file is missing in the trees.
@@ -168,6 +185,7 @@ def start_camera(
             "key": str(keys.login),
             "host_public_key": keys.host_public,
             "resumed": not state.made,
+            "chip": extras.chip.name if extras.chip else "",
         }
         web = prepare_web(profile, folder, mac, public_signing_key(store)) if trees.web else NO_WEB
         request = SupervisorRequest(
@@ -181,10 +199,11 @@ def start_camera(
             owner=owner_pid,
             record=record | web.record,
             started=started,
-            pause_after=pause_after,
+            pause_after=extras.pause_after,
             ports=(22, *web.ports),
             speaks_ssh=profile.has_root_login,
             settings=web.settings,
+            devices=",".join(extras.chip.devices) if extras.chip else "-",
             environment=_download_variables(store),
         )
         purpose = f"start the virtual camera {folder.name}"
@@ -333,7 +352,7 @@ def _parse_record(record: object) -> VirtualCamera:
     """Return the camera that a supervisor has described. Raises DeviceError."""
     if isinstance(record, dict):
         older = {"ssh_server": "dropbear", "paused": False, "used_by": None, "restarts": -1}
-        older |= {"https_port": 0, "http_port": 0, "certificate": "", "password": None}
+        older |= {"https_port": 0, "http_port": 0, "certificate": "", "password": None, "chip": ""}
         record = {**older, **record}
     types = {
         "resumed": bool, "paused": bool, "used_by": str | None, "seconds": float, "password": str | None,

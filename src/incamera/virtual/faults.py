@@ -46,6 +46,10 @@ FAULTS = {
         Fault("device-busy", "other apps use all streams, and all connections for inference"),
         Fault("model-refused", "no device loads a model"),
         Fault("no-power", "no device has power for a model"),
+        Fault(
+            "slow-first-load", "a device's first load of a model takes so many milliseconds longer", range(1, 600_001)
+        ),
+        Fault("slow-jobs", "each job of a device takes so many milliseconds longer", range(1, 60_001)),
         Fault(PULLED, "the SD card is pulled, as by `virtual storage pulled`"),
     )
 }

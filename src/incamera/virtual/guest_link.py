@@ -44,13 +44,14 @@ class GuestLink:
         while self._read_line() != "ready":
             pass
 
-    def wake(self, host_name: str, mac: str, settings: str) -> None:
+    def wake(self, host_name: str, mac: str, settings: str, devices: str) -> None:
         """Give the resumed camera time, names, random numbers and the *settings* of its web server, if it has one.
 
+        *devices*: those of its chip, with commas between them, or "-".
         Its disks are mounted and its servers started then. Raises UpgradeRefused when an app does not fit its AXIS OS.
         """
         asked = time.monotonic()
-        answer = self._ask("wake", _now(), host_name, mac, secrets.token_hex(64), settings)
+        answer = self._ask("wake", _now(), host_name, mac, secrets.token_hex(64), settings, devices)
         if answer.startswith("refused "):
             raise UpgradeRefused("".join(filter(str.isprintable, answer.removeprefix("refused ")))[:_LONGEST_REASON])
         if answer != "awake":

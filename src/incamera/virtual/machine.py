@@ -62,13 +62,13 @@ class Machine:
                 self.monitor.take_events()
                 self._watch.wait(self.monitor.fileno())
 
-    def wake(self, host_name: str, mac: str, settings: str) -> None:
+    def wake(self, host_name: str, mac: str, settings: str, devices: str) -> None:
         """Wait until the camera is resumed, and wake it up."""
         shown = self.monitor.execute_hmp("info usernet")
         self.ports = {port: parse_forwarded_port(shown, port) for port in self._forwarded}
         if self.monitor.query_status("query-status") != "running":
             self.monitor.wait_for_event("RESUME")
-        self.link.wake(host_name, mac, settings)
+        self.link.wake(host_name, mac, settings, devices)
 
     def pause(self) -> None:
         self.monitor.execute("stop")

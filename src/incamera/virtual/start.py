@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from incamera.build.deb_trees import ensure_deb_tree
 from incamera.errors import DeviceError
-from incamera.virtual.agreed import PAUSE_AFTER_SECONDS
-from incamera.virtual.camera import VirtualCamera, list_cameras, plan_virtual, start_camera
+from incamera.virtual.camera import NO_EXTRAS, Extras, VirtualCamera, list_cameras, plan_virtual, start_camera
 from incamera.virtual.ssh_server import SshServer, openssh_packages
 from incamera.virtual.state import VirtualTrees
 from incamera.virtual.web_server import web_packages
@@ -15,6 +14,7 @@ from incamera.virtual.web_server import web_packages
 if TYPE_CHECKING:
     from incamera.context import Context, Step
     from incamera.targets.profile import Profile
+    from incamera.virtual.chips import Chip
 
 
 def start_virtual(
@@ -25,7 +25,7 @@ def start_virtual(
     owner_pid: int | None = None,
     ssh_server: SshServer = SshServer.dropbear,
     web: bool = False,
-    pause_after: float = PAUSE_AFTER_SECONDS,
+    extras: Extras = NO_EXTRAS,
 ) -> VirtualCamera:
     """Start a virtual camera of *profile*, and report it as a step. See `start_camera`.
 
@@ -42,7 +42,7 @@ def start_virtual(
                 name=name,
                 owner_pid=owner_pid,
                 warn=context.reporter.warn,
-                pause_after=pause_after,
+                extras=extras,
             )
         step.cached = camera.resumed
         how = "resumed" if camera.resumed else "booted once, its state saved"
@@ -61,31 +61,37 @@ def ensure_camera(
     name: str | None = None,
     ssh_server: SshServer | None = None,
     web: bool = False,
+    chip: Chip | None = None,
 ) -> tuple[VirtualCamera, bool]:
     """Return a running virtual camera of *profile*, and whether it ran already; start one if none runs.
 
     *name*: None for any name. *ssh_server*: None for any, dropbear where one is started. With *web*, it has a web
-    server. Two calls at the same time start one camera. Raises DeviceError when a camera called *name* is another one,
-    and what `start_virtual` raises.
+    server. *chip*: None for any, no chip where one is started. Two calls at the same time start one camera. Raises
+    DeviceError when a camera called *name* is another one, and what `start_virtual` raises.
     """
     with context.store.lock(f"virtual-start-{profile.name}"):
         running = list_cameras(context.store)
         if name is not None and (named := next((camera for camera in running if camera.name == name), None)):
-            _require_same(named, profile, ssh_server, web=web)
+            _require_same(named, profile, ssh_server, web=web, chip=chip)
             return named, True
         servers = (ssh_server,) if ssh_server else tuple(SshServer)
         same = [
             camera
             for camera in running
-            if camera.profile == profile.name and camera.ssh_server in servers and (camera.url or not web)
+            if camera.profile == profile.name
+            and camera.ssh_server in servers
+            and (camera.url or not web)
+            and (chip is None or camera.chip == chip.name)
         ]
         if name is None and same:
             return min(same, key=lambda camera: (camera.name != profile.name, camera.name)), True
         server = ssh_server or SshServer.dropbear
-        return start_virtual(context, profile, name=name, ssh_server=server, web=web), False
+        return start_virtual(context, profile, name=name, ssh_server=server, web=web, extras=Extras(chip=chip)), False
 
 
-def _require_same(camera: VirtualCamera, profile: Profile, ssh_server: SshServer | None, *, web: bool) -> None:
+def _require_same(
+    camera: VirtualCamera, profile: Profile, ssh_server: SshServer | None, *, web: bool, chip: Chip | None
+) -> None:
     name = camera.name
     if camera.profile != profile.name:
         what = f"is running already, of another profile: {camera.profile}, not {profile.name}"
@@ -93,6 +99,8 @@ def _require_same(camera: VirtualCamera, profile: Profile, ssh_server: SshServer
         what = f"is running already, with another SSH server: {camera.ssh_server}, not {ssh_server}"
     elif web and not camera.url:
         what = "is running already, without a web server"
+    elif chip is not None and camera.chip != chip.name:
+        what = f"is running already, with {camera.chip or 'no chip'}, not {chip.name}"
     else:
         return
     hint = f"stop it with `incamera virtual stop {name}`, or choose another name with --name"

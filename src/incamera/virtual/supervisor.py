@@ -205,7 +205,7 @@ class _Camera:
     def _wake(self, machine: Machine) -> None:
         request = self.request
         with self.watch.within(request.timeout):
-            machine.wake(request.host_name, request.mac, request.settings)
+            machine.wake(request.host_name, request.mac, request.settings, request.devices)
             if request.speaks_ssh:
                 self._read_banner(machine.ports[_SSH_PORT])
         self.woke = time.monotonic()

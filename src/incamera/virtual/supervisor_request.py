@@ -26,6 +26,7 @@ class SupervisorRequest:
     `pause_after`: how long nobody has to use the camera until it is paused, in seconds.
     `ports`: the camera's ports that are forwarded. `speaks_ssh`: its SSH server answers from its start on.
     `settings`: those of its web server (`web_settings.py`); "-" without one.
+    `devices`: those of its chip for inference, with commas between them; "-" without a chip.
     `environment`: the variables that a download of LiteRT needs.
     """
 
@@ -45,6 +46,7 @@ class SupervisorRequest:
     ports: tuple[int, ...] = (22,)
     speaks_ssh: bool = True
     settings: str = "-"
+    devices: str = "-"
     environment: dict[str, str] = field(default_factory=dict)
 
     def dump(self) -> bytes:

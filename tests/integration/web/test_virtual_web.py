@@ -19,7 +19,7 @@ from incamera.targets.profile import require_profile
 from incamera.vapix.client import Call
 from incamera.vapix.device_info import SystemReady, read_system_ready
 from incamera.vapix.params import set_params
-from incamera.virtual.camera import require_camera, restart_camera, stop_camera
+from incamera.virtual.camera import Extras, require_camera, restart_camera, stop_camera
 from incamera.virtual.start import start_virtual
 from tests.integration.cameras import on
 from tests.integration.project import write_project
@@ -256,7 +256,9 @@ def test_camera_whose_apps_are_gone_is_paused_and_woken_by_its_web_server(
 ) -> None:
     """The web server starts processes anew when an app comes or goes: they are no use of the camera."""
     profile = require_profile("axis-os-12-armv7hf")
-    camera = start_virtual(context, profile, name=f"idle-{os.getpid()}", owner_pid=os.getpid(), pause_after=0.5)
+    camera = start_virtual(
+        context, profile, name=f"idle-{os.getpid()}", owner_pid=os.getpid(), extras=Extras(pause_after=0.5)
+    )
 
     def now() -> VirtualCamera:
         return require_camera(context.store, camera.name)

@@ -56,12 +56,14 @@ find_use() {
     done
 }
 
-while read -r word number time name address random settings <&3; do
+while read -r word number time name address random settings devices <&3; do
     case $word in
         wake)
             printf "$time" | set-clock
             echo "$random" >/dev/urandom
             reseed </dev/urandom || echo "cannot reseed the kernel's random numbers"
+            # Those of the camera's chip, for the service behind its libraries.
+            if [ "$devices" != - ]; then echo "$devices" >/run/incamera-camera/devices; fi
             # Started only now: started before, it would have read random numbers that the saved state contains.
             starters=
             case $services in *ssh*) incamera-ssh & starters=$! ;; esac

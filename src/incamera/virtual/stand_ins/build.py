@@ -25,6 +25,7 @@ from pathlib import Path
 from incamera.sdk.headers import render_headers
 from incamera.sdk.tables import Function, Library, axis_os_number, load_libraries
 from incamera.virtual.stand_ins import SERVICE
+from incamera.virtual.stand_ins.devices import render_devices
 
 ZIG_VERSION = "0.17.1"
 HERE = Path(__file__).resolve().parent
@@ -221,6 +222,8 @@ def write_engine(name: str, folder: Path) -> None:
     _copy(HERE / "engines" / name, parts)
     if library := load_libraries().get(name):
         _write_headers(library, folder)
+    if name == "larod":
+        (parts / "devices.h").write_text(render_devices(), "utf-8")
     lines = [f'#include "engine-{name}/{path.name}"\n' for path in sorted(parts.glob("*.c"))]
     (folder / f"engine-{name}.c").write_text("".join(lines), "utf-8")
 

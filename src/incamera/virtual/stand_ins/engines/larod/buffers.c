@@ -124,9 +124,11 @@ bool make_buffers(struct session *session, const struct ask_buffers *ask, struct
         return false;
     const struct description *are = ask->outputs ? model->outputs : model->inputs;
     told->count = (uint32_t)(ask->outputs ? model->output_count : model->input_count);
-    told->properties = ask->properties ? ask->properties : LAROD_FD_TYPE_DISK;
-    bool good = !(ask->properties & ~(uint32_t)LAROD_FD_TYPE_DISK) ||
-                fail(error, LAROD_ERROR_ALLOC, "this device has buffers to read, write and map only");
+    const struct known *known = model->device.known;
+    uint32_t makes = ask->outputs && known->kind == RUNS_TFLITE ? LAROD_FD_TYPE_DISK : known->makes;
+    told->properties = ask->properties ? ask->properties : makes;
+    bool good = !(ask->properties & ~(makes | LAROD_FD_PROP_MAP)) ||
+                fail(error, LAROD_ERROR_ALLOC, "%s makes no buffers of this kind", known->name);
     uint32_t made = 0;
     for (; good && made < told->count; made++) {
         uint64_t size = byte_size(&are[made]);

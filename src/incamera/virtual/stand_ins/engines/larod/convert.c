@@ -13,6 +13,8 @@ struct picture {
 
 struct conversion {
     struct picture input, output;
+    const struct known *known;
+    bool is_refused; /* at the job */
 };
 
 /* A plane of pixels that have STEP bytes. */
@@ -50,11 +52,11 @@ static bool read_picture(const struct ask_load *ask, const char *which, struct p
     int64_t width = entries[1]->values[0], height = entries[1]->values[1];
     int64_t least = format == INTERLEAVED ? 3 * width : width, pitch = entries[2] ? entries[2]->values[0] : least;
     if (format == 3)
-        return fail(error, LAROD_ERROR_LOAD_MODEL, "cpu-proc has no format %.*s", longest, entries[0]->text);
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "there is no format %.*s", longest, entries[0]->text);
     if (width < 2 || height < 2 || width > 16384 || height > 16384 || pitch < least || pitch > 1 << 18)
         return fail(error, LAROD_ERROR_LOAD_MODEL, "%ssize or %srow-pitch cannot be", which, which);
-    if (width % 2 || height % 2 || pitch % 2)
-        return fail(error, LAROD_ERROR_LOAD_MODEL, "width, height and row pitch must be even: %ssize", which);
+    if (width % 2 || height % 2)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "width and height must be even: %ssize", which);
     *picture = (struct picture){(enum picture_format)format, (size_t)width, (size_t)height, (size_t)pitch};
     return true;
 }
@@ -74,8 +76,48 @@ static void describe_picture(const struct picture *picture, struct description *
     }
 }
 
+static size_t row_of(const struct picture *picture)
+{
+    return picture->format == INTERLEAVED ? 3 * picture->width : picture->width;
+}
+
+static bool check_picture(const struct device *device, const struct picture *picture, const char *which, larodError **error)
+{
+    const struct known *known = device->known;
+    if (known->width_step && picture->width % known->width_step)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s needs a width that is a multiple of %u: %ssize", device->name,
+                    known->width_step, which);
+    if (known->pitch_step && picture->pitch % known->pitch_step)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s needs a row pitch that is a multiple of %u: %srow-pitch", device->name,
+                    known->pitch_step, which);
+    if (known->packed && picture->pitch != row_of(picture))
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s takes no padding of rows: %srow-pitch", device->name, which);
+    if (picture->height < known->least_height)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s needs a height of %u: %ssize", device->name, known->least_height, which);
+    if (known->most_pixels && picture->width * picture->height > known->most_pixels)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s takes pictures of %u pixels at most: %ssize", device->name,
+                    known->most_pixels, which);
+    return true;
+}
+
+static bool check_scale(const struct device *device, const struct conversion *conversion, larodError **error)
+{
+    const struct picture *in = &conversion->input, *out = &conversion->output;
+    const struct known *known = device->known;
+    bool scales = in->width != out->width || in->height != out->height;
+    if (scales && !known->scales)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s does not scale", device->name);
+    if (scales && in->format == PLANAR && out->format != PLANAR)
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s cannot scale rgb-planar to another format", device->name);
+    if (known->most_scale && (in->width > known->most_scale * out->width || out->width > known->most_scale * in->width ||
+                              in->height > known->most_scale * out->height || out->height > known->most_scale * in->height))
+        return fail(error, LAROD_ERROR_LOAD_MODEL, "%s scales by %u at most", device->name, known->most_scale);
+    return true;
+}
+
 struct conversion *read_conversion(const struct ask_load *ask, struct loaded *model, larodError **error)
 {
+    const struct device *device = &model->device;
     struct conversion *conversion = calloc(1, sizeof *conversion);
     if (!conversion || !read_picture(ask, "image.input.", &conversion->input, error) ||
         !read_picture(ask, "image.output.", &conversion->output, error)) {
@@ -83,8 +125,12 @@ struct conversion *read_conversion(const struct ask_load *ask, struct loaded *mo
         return NULL;
     }
     const struct picture *in = &conversion->input, *out = &conversion->output;
-    if (in->format == PLANAR && out->format != PLANAR && (in->width != out->width || in->height != out->height)) {
-        fail(error, LAROD_ERROR_LOAD_MODEL, "cpu-proc cannot scale rgb-planar to another format");
+    bool has = device->known->conversions & 1u << (3 * in->format + out->format), is_late = device->known->late;
+    conversion->known = device->known;
+    conversion->is_refused = !has && is_late;
+    if ((!has && !is_late && !fail(error, LAROD_ERROR_LOAD_MODEL, "%s has no such conversion of formats", device->name)) ||
+        !check_picture(device, in, "image.input.", error) || !check_picture(device, out, "image.output.", error) ||
+        !check_scale(device, conversion, error)) {
         free(conversion);
         return NULL;
     }
@@ -215,8 +261,8 @@ static bool check_crop(const struct conversion *conversion, const int64_t *crop,
         return fail(error, LAROD_ERROR_JOB, "image.input.crop lies outside of the picture");
     if (crop[0] % 2 || crop[1] % 2 || crop[2] % 2 || crop[3] % 2)
         return fail(error, LAROD_ERROR_JOB, "image.input.crop must be of even numbers");
-    if (in->format == PLANAR && conversion->output.format != PLANAR)
-        return fail(error, LAROD_ERROR_JOB, "cpu-proc cannot crop rgb-planar to another format");
+    if (!conversion->known->scales || (in->format == PLANAR && conversion->output.format != PLANAR))
+        return fail(error, LAROD_ERROR_JOB, "%s cannot crop such a picture", conversion->known->name);
     return true;
 }
 
@@ -254,6 +300,8 @@ static bool convert(void *data)
 bool run_conversion(const struct conversion *conversion, const int64_t *crop, const uint8_t *input, uint8_t *output,
                     larodError **error)
 {
+    if (conversion->is_refused)
+        return fail(error, LAROD_ERROR_JOB, "This backend only supports color conversion from NV12 to RGB interleaved");
     if (crop && !check_crop(conversion, crop, error))
         return false;
     const struct picture *in = &conversion->input, *out = &conversion->output;

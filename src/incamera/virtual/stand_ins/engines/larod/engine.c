@@ -137,7 +137,7 @@ static void tell_devices(const struct session *session, struct reply *reply)
     *told = (struct told_open){.count = (uint32_t)session->device_count};
     for (size_t number = 0; number < session->device_count; number++) {
         memcpy(told->devices[number].name, session->devices[number].name, DEVICE_NAME);
-        told->devices[number].chip = session->devices[number].chip;
+        told->devices[number].chip = session->devices[number].known->chip;
     }
     reply->size = sizeof *told;
 }

@@ -158,19 +158,29 @@ static bool read_copy(struct values *values, bool writes, larodError **error)
     return true;
 }
 
-static bool open_values(struct session *session, struct values *values, const struct description *is, bool writes,
+/* The kinds of buffers that the device takes; a dma-buf, for inputs only, and from its begin. */
+static uint32_t kinds_taken(const struct known *known, const struct buffer *buffer, bool writes)
+{
+    uint32_t kinds = known->buffers;
+    if (known->kind == RUNS_TFLITE && (writes || buffer->offset))
+        kinds &= ~(uint32_t)LAROD_FD_PROP_DMABUF;
+    return kinds & buffer->properties;
+}
+
+static bool open_values(const struct job *job, struct values *values, const struct description *is, bool writes,
                         larodError **error)
 {
     const struct buffer *buffer = values->buffer;
+    const uint32_t kinds = kinds_taken(job->model->device.known, buffer, writes);
     values->size = byte_size(is);
     if (buffer->size && buffer->size < values->size)
         return fail(error, LAROD_ERROR_FD, "a buffer of %llu bytes is too small for %zu", (unsigned long long)buffer->size,
                     values->size);
-    if (buffer->properties & LAROD_FD_PROP_MAP)
-        return map_values(session, values, writes, error);
-    if (buffer->properties & LAROD_FD_PROP_READWRITE)
+    if (kinds & (LAROD_FD_PROP_MAP | LAROD_FD_PROP_DMABUF))
+        return map_values(job->session, values, writes, error);
+    if (kinds & LAROD_FD_PROP_READWRITE)
         return read_copy(values, writes, error);
-    return fail(error, LAROD_ERROR_FD, "this device can neither map nor read such a buffer");
+    return fail(error, LAROD_ERROR_FD, "%s can neither map nor read such a buffer", job->model->device.name);
 }
 
 static bool write_copy(const struct values *values, larodError **error)
@@ -205,9 +215,9 @@ static bool run(struct job *job, larodError **error)
     struct session *session = job->session;
     bool good = true;
     for (size_t number = 0; good && number < model->input_count; number++)
-        good = open_values(session, &job->inputs[number], &model->inputs[number], false, error);
+        good = open_values(job, &job->inputs[number], &model->inputs[number], false, error);
     for (size_t number = 0; good && number < model->output_count; number++)
-        good = open_values(session, &job->outputs[number], &model->outputs[number], true, error);
+        good = open_values(job, &job->outputs[number], &model->outputs[number], true, error);
     if (!good)
         return false;
     take_turn(job);

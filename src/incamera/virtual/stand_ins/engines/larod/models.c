@@ -82,10 +82,18 @@ static bool read_tflite(struct loaded *model, uint8_t *data, larodError **error)
     return false;
 }
 
+static uint64_t hash_of(const uint8_t *data, size_t size)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t at = 0; at < size; at++)
+        hash = (hash ^ data[at]) * 0x100000001b3u;
+    return hash;
+}
+
 static bool read_model(struct loaded *model, const struct ask_load *ask, int fd, larodError **error)
 {
     const char *device = model->device.name;
-    if (model->device.kind == CONVERTS) {
+    if (model->device.known->kind == CONVERTS) {
         if (fd >= 0)
             return fail(error, LAROD_ERROR_LOAD_MODEL, "%s runs no model files", device);
         model->conversion = read_conversion(ask, model, error);
@@ -96,8 +104,13 @@ static bool read_model(struct loaded *model, const struct ask_load *ask, int fd,
     uint8_t *data = read_file(fd, &model->size, error);
     if (!data)
         return false;
-    if (model->device.kind == RUNS_TFLITE)
-        return read_tflite(model, data, error);
+    uint64_t hash = hash_of(data, model->size);
+    if (model->device.known->kind == RUNS_TFLITE) {
+        if (!read_tflite(model, data, error))
+            return false;
+        wait_for_first_load(&model->device, hash);
+        return true;
+    }
     free(data);
     return fail(error, LAROD_ERROR_LOAD_MODEL, "this is no model for %s", device);
 }
@@ -147,7 +160,7 @@ struct loaded *load_model(struct session *session, const struct ask_load *ask, i
         return NULL;
     }
     if (fd >= 0)
-        wait_milliseconds("INCAMERA_LAROD_LOAD_MS", "slow-load");
+        wait_milliseconds("INCAMERA_LAROD_LOAD_MS", NULL);
     pthread_mutex_lock(&models_lock);
     model->id = ++last_id;
     model->next = models;

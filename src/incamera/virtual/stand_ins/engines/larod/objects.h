@@ -7,10 +7,22 @@
 #include "engine.h"
 #include "inference.h"
 
+enum device_kind { RUNS_NOTHING, RUNS_TFLITE, CONVERTS };
+
+/* What is known of a device: larod.toml says more. */
+struct known {
+    const char *name;
+    enum device_kind kind;
+    int chip; /* its number in the first two generations, or 0 */
+    uint32_t buffers, makes;
+    unsigned conversions; /* a bit for each pair of formats: 1 << (3 * FROM + TO) */
+    bool scales, packed, late;
+    unsigned width_step, pitch_step, least_height, most_pixels, most_scale;
+};
+
 struct device {
     char name[DEVICE_NAME];
-    enum device_kind { RUNS_TFLITE, CONVERTS, RUNS_NOTHING } kind;
-    int chip; /* its number in the first two generations, or 0 */
+    const struct known *known;
 };
 
 /* A buffer that the service keeps for a client. */
@@ -68,6 +80,7 @@ bool take_one(const char *name, unsigned *used);
 size_t read_devices(struct device *devices);
 bool has_power(larodError **error);
 void wait_milliseconds(const char *name, const char *fault);
+void wait_for_first_load(const struct device *device, uint64_t hash);
 
 /* engine.c */
 bool is_connected(const struct session *session, larodError **error);
