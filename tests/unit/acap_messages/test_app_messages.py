@@ -249,7 +249,8 @@ def test_forgotten_subscriptions_leave_no_descriptor(camera: Callable[..., None]
         camera("com.example.forgotten", {})
         del subscription
     gc.collect()
-    assert descriptors() == before
+    # A thread of an earlier test may have ended meanwhile.
+    assert descriptors() <= before
 
 
 @pytest.mark.parametrize("camera", ["data-hub", "broker"], indirect=True)
