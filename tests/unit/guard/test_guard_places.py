@@ -443,10 +443,8 @@ SCRIPTS = {
     "get": "reads what its caller names",
     "addresses": "touches no file",
     **dict.fromkeys(("declared", "log", "send", "params", "set"), "virtual/test_services.py"),
-    **dict.fromkeys(
-        ("set-fault", "clear-fault", "faults", "picture", "clear-pictures"), "virtual/test_virtual_faults.py"
-    ),
-    **dict.fromkeys(("storages", "change-card"), "work in a folder of root's"),
+    **dict.fromkeys(("set-fault", "clear-fault", "faults"), "virtual/test_virtual_faults.py"),
+    **dict.fromkeys(("storages", "change-card", "kill-service"), "work in a folder of root's"),
 }
 """Each script of the shell that runs in a camera, and where planted links are tried with it."""
 
