@@ -70,7 +70,16 @@ def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incam
     shutil.copy(REPOSITORY / "examples/detector/shapes.tflite", folder)
     has_boxes = camera.profile not in OLD
     told = []
-    for name in ("Prints how", "Asks a", "Draws boxes", "Saves a", "Says whether", "Sends a", "Reads a"):
+    for name in (
+        "Prints how",
+        "Asks a",
+        "Draws boxes",
+        "Saves a",
+        "Says whether",
+        "Sends a",
+        "Reads a",
+        "Shows a half",
+    ):
         (folder / "app.py").write_text(program(name))
         done = incamera("run", "--device", camera.name, cwd=folder)
         if name == "Draws boxes" and not has_boxes:
@@ -81,7 +90,7 @@ def test_programs_of_the_tutorial_run_in_the_camera(camera: VirtualCamera, incam
     assert "(360, 640)" in told[0]
     assert "on cpu-tflite in: (1, 72, 128, 3) out: (1, 9, 16, 7)" in told[1]
     assert told[3:5] == ["['picture.jpg']\n", "False\n"]
-    assert told[5:] == ["tnsaxis:CameraApplicationPlatform/doorway/Door\n", "60\n"]
+    assert told[5:] == ["tnsaxis:CameraApplicationPlatform/doorway/Door\n", "60\n", ""]
     if not has_boxes:
         return
     assert_shapes(told[2])

@@ -11,7 +11,7 @@ from elftools.elf.elffile import ELFFile
 
 from incamera.sdk.tables import axis_os_number, load_libraries
 from incamera.targets.architecture import Architecture
-from incamera.virtual.stand_ins import build, stand_ins
+from incamera.virtual.stand_ins import build, second_names, stand_ins
 
 
 def exported(path: Path) -> tuple[str, dict[str, set[str]]]:
@@ -79,6 +79,11 @@ def test_axis_os_13_has_no_message_broker_and_long_times() -> None:
     folder = build.HERE / "bin/armv7hf"
     assert b"__clock_gettime64\0" not in (folder / "12.11/libvdostream.so.1").read_bytes()
     assert b"__clock_gettime64\0" in (folder / "13.0/libvdostream.so.1").read_bytes()
+
+
+def test_video_library_has_a_second_name_from_axis_os_12_on() -> None:
+    assert second_names("11.11.192") == {}
+    assert second_names("12.11.77") == second_names("13.0.33") == {"libvdo.so.1": "libvdostream.so.1"}
 
 
 def test_older_camera_lacks_what_is_newer() -> None:
