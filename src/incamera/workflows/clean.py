@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from incamera.errors import DeviceRefused
 from incamera.guard.failures import Taken
 from incamera.guard.places import FOLDER
 from incamera.guard.program import has_guard
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from incamera.connect.connection import Connection
+    from incamera.device.facts import Place
     from incamera.runtime.launcher.protocol import Found
     from incamera.transport.session import Session
 
@@ -84,7 +86,7 @@ def find_items(connection: Connection, *, app: str | None, data: bool) -> list[I
     items: list[Item] = []
     for place in connection.facts.places:
         if place.folder and "silent" not in place.flags:
-            items += _in_place(session, guard, place.path, f"{place.path}/{place.folder}")
+            items += _in_place(session, guard, place)
     items += _sessions(session, guard)
     chosen = [item for item in items if app is None or _is_of(item.app, app)]
     marked = [replace(item, kept=_reason(item, in_use, data)) for item in chosen]
@@ -134,11 +136,16 @@ def _reason(item: Item, in_use: Mapping[str, str], data: bool) -> str:
     return ""
 
 
-def _in_place(session: Session, guard: str, place: str, folder: str) -> list[Item]:
+def _in_place(session: Session, guard: str, place: Place) -> list[Item]:
+    folder = f"{place.path}/{place.folder}"
     try:
         entries = look(session, guard, folder, "", deep=True)
     except FileMissing:
         return []
+    except DeviceRefused:
+        if place.writable:
+            raise
+        return []  # as an SD card is that only a group may enter: this login has nothing there
     groups: dict[tuple[Left, str, str], list[Found]] = defaultdict(list)
     for entry in entries[1:]:
         first, _, rest = entry.path.partition("/")
@@ -157,7 +164,7 @@ def _in_place(session: Session, guard: str, place: str, folder: str) -> list[Ite
         Item(
             kind=kind,
             app=app,
-            place=place,
+            place=place.path,
             path=path,
             size=sum(entry.stored for entry in found),
             changed=max(entry.changed for entry in found),
