@@ -127,6 +127,7 @@ def test_app_uses_what_axis_os_12_has_brought(
     assert 0 <= square["left"] < square["right"] <= 1
     assert (name, data, readers) == (f"acap.{APP}.people", {"count": 3}, [False, True, False])
     assert {name, "com.axis.scene.frame.v1"} <= set(topics)
+    assert good("shared") == [{"open": True}, "7", "1"]
     told = ask("broker")
     if camera.profile.startswith("axis-os-13"):
         assert list(told) == ["LibraryMissing"]

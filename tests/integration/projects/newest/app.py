@@ -64,6 +64,19 @@ def broker():
     return (time.time() - stamp,)
 
 
+def shared_by_users():
+    """What apps share that run as users of their own: events, parameters, the SD card."""
+    with acap.events.State("Door", open=False) as door:
+        for event in acap.events.subscribe(door.topic, "open", timeout=60):
+            if event.data["open"]:
+                break
+            door.open = True
+    acap.parameters["Interval"] = "7"
+    with acap.storage.Storage("SD_DISK", timeout=30) as storage:
+        (storage.path / "file").write_text("1")
+        return event.data, acap.parameters["Interval"], (storage.path / "file").read_text()
+
+
 def names_of_the_video_library():
     """Where a function is, by the two names of its library."""
     libraries = [ctypes.CDLL(name) for name in ("libvdo.so.1", "libvdostream.so.1")]
@@ -86,6 +99,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "frames": fitted_frames,
             "names": names_of_the_video_library,
             "overlay": picture_with_overlay,
+            "shared": shared_by_users,
             "messages": messages,
         }
         function = wanted.get(self.path.rpartition("/")[2])
