@@ -111,7 +111,10 @@ def test_app_goes_on_when_the_process_of_its_models_is_killed(
         for _ in range(3):
             [process] = wait_until(lambda: inference_processes(camera), "the process runs")
             os.kill(process, signal.SIGKILL)
-            wait_until(lambda gone=process: inference_processes(camera) not in ([gone], []), lambda: f"there is another: {command.out!r} {command.text}")  # type: ignore[misc]
+            wait_until(
+                lambda gone=process: inference_processes(camera) not in ([gone], []),
+                lambda: f"there is another: {command.out!r} {command.text}",
+            )  # type: ignore[misc]
         command.press_ctrl_c()
         command.finish()
     lines = [json.loads(line) for line in command.out.decode().splitlines() if line.startswith("[")]

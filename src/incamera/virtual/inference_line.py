@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SOCKET = "inference"
 LOG = "inference.log"
+# The head of an answer that there is not. The camera may have missed that the line was closed for a moment, and would
+# wait for an answer of the process that has ended.
+RESET = b"\xff" * 16
 _WAIT_SECONDS = 3
 
 
@@ -69,8 +72,10 @@ class InferenceLine:
         """Do what can be done with a *descriptor* that is ready. Returns False when it belongs to others."""
         if self._process is not None and descriptor == self._process_end:
             self._end_process()
-            with suppress(DeviceError):  # QEMU has ended, which others notice
+            with suppress(DeviceError, OSError):  # QEMU has ended, which others notice
                 self.connect()
+                assert self._line is not None
+                self._line.send(RESET, socket.MSG_DONTWAIT)
         elif self._line is not None and descriptor == self._line.fileno():
             self._start()
         else:

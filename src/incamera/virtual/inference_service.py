@@ -8,7 +8,8 @@ it is read here, apart from all else, with limits of memory and time. Where it c
 ends, and the other side loads its models again when it needs them.
 
 The other side greets first, with GREETING and eight bytes of its own, which come back. What came before is the rest of
-something that was cut off, and is passed over. Then it sends requests, one at a time, and each gets an answer. All
+something that was cut off, and is passed over. Nothing is sent unasked but `inference_line.RESET`, when the process was
+started anew. Then it sends requests, one at a time, and each gets an answer. All
 numbers are little-endian.
 
     request: kind (u32), number of the model (u32), size (u64), data

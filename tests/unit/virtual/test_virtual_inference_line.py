@@ -79,6 +79,7 @@ def test_camera_sees_the_end_of_a_killed_process_and_gets_another(qemu: Qemu) ->
     assert qemu.handle()
     qemu.connection, _ = qemu.listener.accept()
     qemu.connection.settimeout(30)
+    assert qemu.connection.recv(100) == inference_line.RESET
     qemu.greet()
     assert qemu.process() != first
 

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 
 #define PORTS "/sys/class/virtio-ports"
 #define PORT_NAME "incamera.inference"
@@ -42,7 +43,8 @@ struct remote {
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
 static int remote_line = -1;
 static unsigned line_number; /* opened so far */
-static pid_t line_owner;
+static pid_t line_owner, child; /* CHILD: the process that was started here, or 0 */
+static char child_python[512];
 
 /* In a process that was forked: a thread that is not there may have held the lock. */
 void renew_remote(void)
@@ -55,6 +57,11 @@ static void close_remote_line(void)
     if (remote_line >= 0)
         close(remote_line);
     remote_line = -1;
+    if (child && line_owner == getpid()) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    child = 0;
 }
 
 static bool wait_for_line(short event, int seconds)
@@ -152,7 +159,6 @@ bool remote_exists(void)
 static int start_remote(const char *python)
 {
     int ends[2];
-    pid_t child;
     posix_spawn_file_actions_t actions;
     char *words[] = {(char *)python, "-E", "-P", "-m", "incamera.virtual.inference_service", NULL};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
@@ -162,10 +168,19 @@ static int start_remote(const char *python)
     bool started = posix_spawn(&child, python, &actions, NULL, words, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
+    snprintf(child_python, sizeof child_python, "%s", python);
     if (started)
         return ends[0];
+    child = 0;
     close(ends[0]);
     return -1;
+}
+
+/* Nobody speaks unasked on a line, but one whose process has ended, or was followed by another. */
+static void leave_stale_line(void)
+{
+    if (remote_line >= 0 && wait_for_line(POLLIN, 0))
+        close_remote_line();
 }
 
 static bool open_line(larodError **error)
@@ -174,6 +189,9 @@ static bool open_line(larodError **error)
     char path[512];
     if (line_owner != getpid()) /* a fork must not use its parent's line */
         close_remote_line();
+    if (python && strcmp(python, child_python) != 0)
+        close_remote_line();
+    leave_stale_line();
     if (remote_line >= 0)
         return true;
     line_owner = getpid();
@@ -199,7 +217,7 @@ static bool ask_remote(struct remote_message *message, uint8_t *const *parts, co
     bool sent = send_all(message, sizeof *message);
     for (size_t number = 0; sent && number < count; number++)
         sent = send_all(parts[number], sizes[number]);
-    if (!sent || !receive_all(message, sizeof *message) || message->size > MOST_ANSWER) {
+    if (!sent || !receive_all(message, sizeof *message) || message->kind > 1 || message->size > MOST_ANSWER) {
         close_remote_line();
         return fail(error, code, "LiteRT ended: the model may be damaged, or needs too much memory or time");
     }
@@ -296,6 +314,7 @@ void remote_unload(struct remote *remote)
     if (!remote)
         return;
     pthread_mutex_lock(&line_lock);
+    leave_stale_line();
     if (remote_line >= 0 && line_owner == getpid() && remote->line == line_number) {
         struct remote_message message = {.kind = REMOTE_UNLOAD, .model = remote->number};
         ask_remote(&message, NULL, NULL, 0, LAROD_ERROR_DELETE_MODEL, NULL);
