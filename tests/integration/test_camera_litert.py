@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +88,10 @@ def inference_processes(camera: VirtualCamera) -> list[int]:
     return [pid for pid in map(int, children) if b"inference_service" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
+def is_paused(store: Store, name: str) -> bool:
+    return require_camera(store, name).paused
+
+
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 def test_model_gives_the_same_in_the_camera_and_here_also_after_a_hostile_one(
     camera: VirtualCamera, incamera: Run, project: Path, on_this_computer: Callable[[], list[str]]
@@ -107,14 +112,15 @@ def test_app_goes_on_when_the_process_of_its_models_is_killed(
     wanted = json.dumps(["outputs", *on_this_computer()])
     words = ("run", "-C", project, "--device", camera.name, "--", "loop")
     with running(*words, env=command_environment()) as command:
+
+        def another(gone: int) -> bool:
+            return inference_processes(camera) not in ([gone], [])
+
         command.await_output(wanted)
         for _ in range(3):
             [process] = wait_until(lambda: inference_processes(camera), "the process runs")
             os.kill(process, signal.SIGKILL)
-            wait_until(
-                lambda gone=process: inference_processes(camera) not in ([gone], []),
-                lambda: f"there is another: {command.out!r} {command.text}",
-            )  # type: ignore[misc]
+            wait_until(partial(another, process), lambda: f"there is another: {command.out!r} {command.text}")
         command.press_ctrl_c()
         command.finish()
     lines = [json.loads(line) for line in command.out.decode().splitlines() if line.startswith("[")]
@@ -145,7 +151,7 @@ def test_two_cameras_and_a_pause(
                 assert seen["outputs"] == wanted
             for camera in cameras:
                 incamera("connections", "close")
-                wait_until(lambda name=camera.name: require_camera(store, name).paused, "the camera is paused")  # type: ignore[misc]
+                wait_until(partial(is_paused, store, camera.name), "the camera is paused")
         assert all(len(inference_processes(require_camera(store, camera.name))) == 1 for camera in cameras)
     finally:
         for camera in cameras:

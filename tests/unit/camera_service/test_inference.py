@@ -7,6 +7,7 @@ import random
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,8 +65,16 @@ class Session(Line):
         code, told, _ = self.call(TRACK, _ASK_TENSOR.pack(0, 3, size, 0), [fd])
         return code, told
 
-    def run(self, model: int, tensors: Sequence[bytes], fds: Sequence[int], kind: int = RUN) -> tuple[int, bytes]:
-        head = struct.pack("=QQIIII4q", model, 7, 1, 2, 50, 0, 0, 0, 0, 0)
+    def run(
+        self,
+        model: int,
+        tensors: Sequence[bytes],
+        fds: Sequence[int],
+        kind: int = RUN,
+        number: int = 7,
+        priority: int = 50,
+    ) -> tuple[int, bytes]:
+        head = struct.pack("=QQIIII4q", model, number, 1, 2, priority, 0, 0, 0, 0, 0)
         code, told, _ = self.call(kind, head + b"".join(tensors) + bytes(_ASK_TENSOR.size * (32 - len(tensors))), fds)
         return code, told
 
@@ -204,6 +213,47 @@ def test_job_runs_with_buffers_of_the_client(session: Session, model_file: Path)
     assert os.pread(fds[2], 64, 0) == first
     for fd in (*fds, ends):
         os.close(fd)
+
+
+@pytest.fixture
+def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the service's faults. The service starts after it."""
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    monkeypatch.setenv("INCAMERA_FAULTS", str(folder))
+    return folder
+
+
+def test_jobs_that_wait_run_by_their_priority(faults: Path, service: Service, model_file: Path) -> None:
+    (faults / "slow-jobs").write_text("300")
+    with Session(service) as session:
+        session.call(OPEN)
+        model = session.load(model_file)
+        fds = [memory(3072), memory(4), memory(64)]
+        tensors = [_ASK_TENSOR.pack(0, 3, size, 0) for size in (3072, 4, 64)]
+        _, _, [ends] = session.call(ENDS)
+        for number, priority in enumerate([50, 0, 100, 40, 100]):
+            assert session.run(model, tensors, fds, START, number, priority)[0] == 0
+        order = [struct.unpack_from("=Q", os.read(ends, 1000)[8:])[0] for _ in range(5)]
+        assert order == [0, 2, 4, 3, 1]
+        for fd in (*fds, ends):
+            os.close(fd)
+
+
+def test_first_load_of_a_model_alone_is_slow(faults: Path, service: Service, model_file: Path) -> None:
+    (faults / "slow-first-load").write_text("700")
+    with Session(service) as session:
+        session.call(OPEN)
+
+        def seconds() -> float:
+            began = time.monotonic()
+            session.load(model_file)
+            return time.monotonic() - began
+
+        assert seconds() >= 0.7
+        assert min(seconds() for _ in range(5)) < 0.7
+        model_file.write_bytes(example("int8").render())
+        assert seconds() >= 0.7
 
 
 def test_buffer_that_is_cut_off_ends_the_job_alone(session: Session, model_file: Path) -> None:
