@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -103,6 +104,16 @@ def test_apps_share_the_cameras_limit(built_module: Path) -> None:
         wait_until(can_make_stream, "a stream of the killed app is free")
         for stream in streams:
             stream.close()
+
+
+def test_app_cannot_take_all_of_the_cameras_memory() -> None:
+    """Eight streams of the largest size fit, and no more buffers than 1.5 times theirs."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(7):
+            stack.enter_context(acap.video.Stream(1920, 1080, "rgb"))
+        with pytest.raises(acap.NoMoreStreams):
+            acap.video.Stream(1920, 1080, "rgb", buffers=30)
+        stack.enter_context(acap.video.Stream(1920, 1080, "rgb"))
 
 
 def can_make_stream() -> bool:

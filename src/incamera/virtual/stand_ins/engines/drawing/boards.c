@@ -14,7 +14,7 @@ void board_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* A program that forks while a thread of its own holds the lock: the child would wait for ever. */
+/* Where a program forks while a thread of its own holds the lock, the child would wait for ever. */
 __attribute__((constructor)) static void keep_lock_over_forks(void)
 {
     pthread_atfork(board_lock, board_unlock, board_unlock);

@@ -61,7 +61,7 @@ static bool allocate(struct stream *self, const struct line_message *request)
     return answer_slots(self, request, self->slot_count - 1, 1);
 }
 
-static bool answer_number_of_slots(struct stream *self, const struct line_message *request)
+static bool answer_all_slots(struct stream *self, const struct line_message *request)
 {
     for (guint n = 0; n < self->slot_count; n++)
         if (self->slots[n].fd < 0)
@@ -116,7 +116,7 @@ static bool answer_events(struct stream *self, const struct line_message *reques
 static bool answer(struct stream *self, const struct line_message *request)
 {
     switch (request->kind) {
-    case VDO_SLOTS: return answer_number_of_slots(self, request);
+    case VDO_SLOTS: return answer_all_slots(self, request);
     case VDO_ALLOCATE: return allocate(self, request);
     case VDO_START: return answer_start(self, request);
     case VDO_STOP: stop_stream(self); return reply(self->line, request);

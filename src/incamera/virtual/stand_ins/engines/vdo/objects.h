@@ -37,7 +37,7 @@ struct drawing {
 /* Memory for one picture, which the program maps, too. A free slot is filled with the next picture. */
 struct slot {
     int fd;
-    gsize offset, capacity;
+    gsize offset, capacity, counted;
     struct drawing drawing;
     enum slot_state { NOT_QUEUED, FREE, SENT } state;
     guint sequence; /* of its last picture */

@@ -4,8 +4,25 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+/* What the pictures of all streams may take, so that a program cannot take all of the camera's memory: 1.5 times what
+   eight streams of the largest size have in RGB. */
+enum { MOST_MEMORY = 224 << 20 };
+
+static gsize memory_in_use;
+
+static bool take_memory(struct slot *slot, gsize size)
+{
+    if (__atomic_add_fetch(&memory_in_use, size, __ATOMIC_RELAXED) <= MOST_MEMORY) {
+        slot->counted = size;
+        return true;
+    }
+    __atomic_sub_fetch(&memory_in_use, size, __ATOMIC_RELAXED);
+    return false;
+}
+
 void free_slot(struct slot *slot)
 {
+    __atomic_sub_fetch(&memory_in_use, slot->counted, __ATOMIC_RELAXED);
     if (slot->drawing.data)
         munmap(slot->drawing.data, slot->capacity);
     if (slot->fd >= 0)
@@ -39,17 +56,17 @@ static int file_for(struct stream *self, gsize capacity, gsize *offset)
 struct slot *add_slot(struct stream *self)
 {
     gsize page = (gsize)sysconf(_SC_PAGESIZE);
-    struct slot slot = {.capacity = (bytes_of(&self->geometry) + page - 1) / page * page};
-    slot.fd = self->slot_count < VDO_MOST_SLOTS ? file_for(self, slot.capacity, &slot.offset) : -1;
+    struct slot slot = {.fd = -1, .capacity = (bytes_of(&self->geometry) + page - 1) / page * page};
+    if (self->slot_count < VDO_MOST_SLOTS && take_memory(&slot, self->geometry.size))
+        slot.fd = file_for(self, slot.capacity, &slot.offset);
     if (slot.fd < 0 || !set_size(slot.fd, (off_t)(slot.offset + slot.capacity))) {
-        if (slot.fd >= 0)
-            close(slot.fd);
+        free_slot(&slot);
         refuse(self, VDO_ERROR_OOM, "there is no memory for a buffer");
         return NULL;
     }
     void *data = mmap(NULL, slot.capacity, PROT_READ | PROT_WRITE, MAP_SHARED, slot.fd, (off_t)slot.offset);
     if (data == MAP_FAILED) {
-        close(slot.fd);
+        free_slot(&slot);
         refuse(self, VDO_ERROR_BUFFER_FAILURE, "a buffer cannot be mapped");
         return NULL;
     }

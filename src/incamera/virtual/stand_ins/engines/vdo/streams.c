@@ -10,7 +10,6 @@ static struct stream *first_stream;
 static guint stream_count, last_id;
 static int watches[MOST_WATCHES]; /* the writing end of each pipe, and one more; 0: none */
 
-/* A program that forks while a thread of its own holds the lock: the child would wait for ever. */
 static void lock_streams(void)
 {
     pthread_mutex_lock(&lock);
@@ -21,6 +20,7 @@ static void unlock_streams(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* Where a program forks while a thread of its own holds the lock, the child would wait for ever. */
 __attribute__((constructor)) static void keep_lock_over_forks(void)
 {
     pthread_atfork(lock_streams, unlock_streams, unlock_streams);
