@@ -9,7 +9,7 @@ ends, and the other side loads its models again when it needs them.
 
 The other side greets first, with GREETING and eight bytes of its own, which come back. What came before is the rest of
 something that was cut off, and is passed over. Nothing is sent unasked but `inference_line.RESET`, when the process was
-started anew. Then it sends requests, one at a time, and each gets an answer. All
+started anew: the other side greets again then. Then it sends requests, one at a time, and each gets an answer. All
 numbers are little-endian.
 
     request: kind (u32), number of the model (u32), size (u64), data
@@ -64,6 +64,12 @@ class Line:
             seen = (seen + self.receive(1))[-len(GREETING) :]
         self.send(GREETING, self.receive(_TOKEN))
 
+    def greet_again(self, seen: int) -> None:
+        """Answer a further greeting, of which *seen* bytes were received. Its answer was not waited for."""
+        if self.receive(len(GREETING) - seen) != GREETING[seen:]:
+            raise Gone
+        self.send(GREETING, self.receive(_TOKEN))
+
     def receive(self, size: int) -> bytearray:
         data = bytearray(size)
         view = memoryview(data)
@@ -99,7 +105,11 @@ class Service:
         """Answer requests until the line is closed. Raises Gone."""
         self._line.greet()
         while True:
-            kind, number, size = _REQUEST.unpack(self._line.receive(_REQUEST.size))
+            head = self._line.receive(_REQUEST.size)
+            if GREETING.startswith(head):
+                self._line.greet_again(len(head))
+                continue
+            kind, number, size = _REQUEST.unpack(head)
             if size > MOST_BYTES or kind not in (LOAD, RUN, UNLOAD):
                 raise Gone
             data = self._line.receive(size)

@@ -120,6 +120,13 @@ def test_answer_to_a_job_that_cannot_be_is_an_error_of_that_job(
     job.run("run")  # in a new process
 
 
+def test_reset_while_the_process_is_greeted_greets_again(litert: Answer, model: Path) -> None:
+    told = "told((12, 1, 1, 1, 4), (12, 1, 16, 16, 3), (12, 2), inputs=2)"
+    litert(f"take(36)\nline.sendall(bytes([255]) * 16)\ngreet()\nrequest()\nanswer(0, 7, {told})")
+    with acap.inference.Model(model) as loaded:
+        assert [tensor.shape for tensor in loaded.inputs] == [(1, 1, 1, 4), (1, 16, 16, 3)]
+
+
 def test_model_that_the_interpreter_has_needs_no_process(litert: Answer, tmp_path: Path) -> None:
     litert("raise SystemExit('nobody should start it')")
     path = tmp_path / "uint8.tflite"

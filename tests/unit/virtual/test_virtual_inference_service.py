@@ -123,6 +123,13 @@ def test_greeting_ends_what_was_cut_off() -> None:
         assert client.ask(LOAD, data=b"good")[0] == 0
 
 
+def test_further_greeting_is_answered() -> None:
+    with serving() as client:
+        client.connection.sendall(GREETING + b"firsttok" + GREETING + TOKEN)
+        assert client.receive(2 * len(GREETING) + 16) == GREETING + b"firsttok" + GREETING + TOKEN
+        assert client.ask(LOAD, data=b"good")[0] == 0
+
+
 def test_models_are_limited() -> None:
     with serving() as client:
         client.greet()

@@ -15,6 +15,8 @@
 #define PORTS "/sys/class/virtio-ports"
 #define PORT_NAME "incamera.inference"
 #define TOKEN_BYTES 8
+#define RESET_BYTES 16
+#define MOST_RESETS 5
 #define MOST_ANSWER (256u << 20)
 #define WRITE_SECONDS 20
 #define ANSWER_SECONDS 600 /* LiteRT may have to be downloaded */
@@ -106,19 +108,32 @@ static bool receive_all(void *data, size_t size)
     return true;
 }
 
-/* What an earlier process has left on the line ends where the greeting begins. */
+/* Send the greeting with a new token, and write what will come back. */
+static bool send_greeting(char *wanted)
+{
+    memcpy(wanted, line_greeting, sizeof line_greeting);
+    char *token = wanted + sizeof line_greeting;
+    return getrandom(token, TOKEN_BYTES, 0) == TOKEN_BYTES && send_all(wanted, sizeof line_greeting + TOKEN_BYTES);
+}
+
+/* What an earlier process has left on the line ends where the greeting begins. The process may end while it is greeted, and
+   another one, which tells so (RESET in inference_line.py), is greeted anew. */
 static bool greet_remote(void)
 {
-    char token[TOKEN_BYTES], wanted[sizeof line_greeting + TOKEN_BYTES], seen[sizeof wanted] = "";
-    if (getrandom(token, sizeof token, 0) != sizeof token || !send_all(line_greeting, sizeof line_greeting) ||
-        !send_all(token, sizeof token))
+    char wanted[sizeof line_greeting + TOKEN_BYTES], seen[sizeof wanted] = "";
+    unsigned resets = 0, reset_bytes = 0;
+    if (!send_greeting(wanted))
         return false;
-    memcpy(wanted, line_greeting, sizeof line_greeting);
-    memcpy(wanted + sizeof line_greeting, token, sizeof token);
     while (memcmp(seen, wanted, sizeof wanted) != 0) {
         memmove(seen, seen + 1, sizeof seen - 1);
         if (!receive_all(&seen[sizeof seen - 1], 1))
             return false;
+        reset_bytes = (uint8_t)seen[sizeof seen - 1] == 0xff ? reset_bytes + 1 : 0;
+        if (reset_bytes == RESET_BYTES) {
+            reset_bytes = 0;
+            if (++resets > MOST_RESETS || !send_greeting(wanted))
+                return false;
+        }
     }
     return true;
 }
