@@ -232,10 +232,10 @@ def test_jobs_that_wait_run_by_their_priority(faults: Path, service: Service, mo
         fds = [memory(3072), memory(4), memory(64)]
         tensors = [_ASK_TENSOR.pack(0, 3, size, 0) for size in (3072, 4, 64)]
         _, _, [ends] = session.call(ENDS)
-        for number, priority in enumerate([50, 0, 100, 40, 100]):
+        for number, priority in enumerate([100, 100, 100, 0, 40]):
             assert session.run(model, tensors, fds, START, number, priority)[0] == 0
         order = [struct.unpack_from("=Q", os.read(ends, 1000)[8:])[0] for _ in range(5)]
-        assert order == [0, 2, 4, 3, 1]
+        assert (set(order[:3]), order[3:]) == ({0, 1, 2}, [4, 3])
         for fd in (*fds, ends):
             os.close(fd)
 
