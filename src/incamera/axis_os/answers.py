@@ -12,6 +12,7 @@ from incamera.axis_os.applications import Code, Refused, error_reply, list_apps,
 from incamera.axis_os.device import answer_api_discovery, answer_device_info, answer_system_ready, system_ready
 from incamera.axis_os.discovery import answer_discover
 from incamera.axis_os.dynamic_parameters import RequestFailed
+from incamera.axis_os.event_stream import PATH as STREAM
 from incamera.axis_os.exchange import BAD_REQUEST, NOT_FOUND, Reply, Request
 from incamera.axis_os.multipart import BadUpload
 from incamera.axis_os.parameters import (
@@ -39,6 +40,7 @@ class Route:
     """What answers at a path. *role*: who may ask, "" for everybody. *is_upload*: the body is not read beforehand.
 
     *opens_setup*: a camera without accounts lets everybody ask. *has_items*: it also answers at PATH/NAME.
+    *takes_tokens*: a token in the query stands for a login, and is checked by what answers.
     """
 
     answer: Callable[[Camera, Request], Reply]
@@ -46,6 +48,7 @@ class Route:
     is_upload: bool = False
     opens_setup: bool = False
     has_items: bool = False
+    takes_tokens: bool = False
 
 
 def find_route(path: str) -> Route | None:
@@ -196,6 +199,15 @@ def _ssh_users(camera: Camera, request: Request) -> Reply:
     return reply
 
 
+def _session(camera: Camera, request: Request) -> Reply:
+    return Reply.text(f"{camera.tokens.make()}\n")
+
+
+def _no_websocket(camera: Camera, request: Request) -> Reply:
+    """Answer what asks for the stream of events, but for no WebSocket."""
+    return BAD_REQUEST
+
+
 def _restart(camera: Camera, request: Request) -> Reply:
     camera.restart()
     return Reply(page("The camera restarts.").encode(), "text/html")
@@ -222,6 +234,8 @@ ROUTES: Mapping[str, Route] = {
     "/axis-cgi/restart.cgi": Route(_restart, "admin"),
     "/axis-cgi/factorydefault.cgi": Route(_factory_default, "admin"),
     "/axis-cgi/hardfactorydefault.cgi": Route(_factory_default, "admin"),
+    "/axis-cgi/wssession.cgi": Route(_session, "viewer"),
+    STREAM: Route(_no_websocket, "viewer", takes_tokens=True),
     "/config/discover": Route(lambda camera, request: answer_discover(camera.facts), "admin"),
     "/axis-cgi/jpg/image.cgi": Route(_image, "viewer"),
     "/axis-cgi/mjpg/video.cgi": Route(_video, "viewer"),

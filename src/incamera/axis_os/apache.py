@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from incamera.axis_os.event_stream import PATH as STREAM
 from incamera.axis_os.service_accounts import ADDRESS
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def render_configuration(
             f"connectiontimeout=10 timeout={_BACK_END_SECONDS}"
             for top in ("axis-cgi", "config")
         ),
+        f'ProxyPass "{STREAM}" "unix:{run}/back-end.sock|http://camera{STREAM}" upgrade=websocket disablereuse=on '
+        f"connectiontimeout=10 timeout={_BACK_END_SECONDS}",
     ]
     schemes = find_schemes(facts, parameters)
     for port, scheme in schemes.items():
@@ -206,9 +209,9 @@ def _roles(routes: Mapping[str, Route], setup: Path | None = None) -> list[str]:
     """Return who may ask for which of *routes*; everybody for those of the setup, while the file *setup* is empty."""
     paths = defaultdict(list)
     for path, route in routes.items():
-        paths[route.role, route.opens_setup].append(path)
+        paths[route.role, route.opens_setup, route.takes_tokens].append(path)
     lines = []
-    for (role, opens_setup), found in paths.items():
+    for (role, opens_setup, takes_tokens), found in paths.items():
         for path in found:
             lines += [f'<Location "{path}">']
             if not role:
@@ -217,5 +220,7 @@ def _roles(routes: Mapping[str, Route], setup: Path | None = None) -> list[str]:
                 lines += [f"Require group {role}"]
             if opens_setup and setup:
                 lines += [f"Require expr \"! -s '{setup}'\""]
+            if takes_tokens:
+                lines += ['Require expr "%{QUERY_STRING} =~ /(^|&)wssession=[0-9]{1,20}(&|$)/"']
             lines += ["</Location>"]
     return lines

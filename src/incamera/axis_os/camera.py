@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from incamera.archives import BadArchive, TooLarge
 from incamera.axis_os.applications import Code, Installed, Refused, describe_app
 from incamera.axis_os.dynamic_parameters import add_group, find_removed
+from incamera.axis_os.event_stream import Tokens
 from incamera.axis_os.facts import load_generations
 from incamera.axis_os.multipart import BadUpload, save_file
 from incamera.axis_os.parameters import (
@@ -97,6 +98,7 @@ class Camera:
         self.boot_id = _boot_id()
         self.pictures = pictures or Pictures()
         self.service_accounts = ServiceAccounts()
+        self.tokens = Tokens()
         self.restart = restart
         self._signing_key = signing_key
         self._on_change = on_change

@@ -26,6 +26,7 @@ _DOC_LINK = "https://www.axis.com/partner_pages/vapix_library/#/"
 _APIS = (
     ("api-discovery", "1.1", "API Discovery Service"),
     ("basic-device-info", "1.3", "Basic Device Information"),
+    ("event-streaming-over-websocket", "1.0", "Event Streaming over WebSocket"),
     ("param-cgi", "1.0", "Legacy Parameter Handling"),
     ("systemready", "1.4", "Systemready"),
     ("user-management", "1.2", "User Management"),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +30,14 @@ from incamera.axis_os.answers import ROUTES, answer, find_route
 from incamera.axis_os.apache import BLOCKED, FAILURES, render_apps, render_configuration
 from incamera.axis_os.bus import SOCKET, offer_service, reload_bus, render_bus, serve
 from incamera.axis_os.camera import Camera, Places
+from incamera.axis_os.event_stream import PATH as STREAM
+from incamera.axis_os.event_stream import stream_events
+from incamera.axis_os.events import Feed
 from incamera.axis_os.exchange import BAD_REQUEST, MOST_BODY_BYTES, Reply, parse_request
 from incamera.axis_os.facts import Facts
 from incamera.axis_os.syslog import listen_to_syslog
 from incamera.axis_os.throttle import Limits, Throttle, parse_line
+from incamera.axis_os.websocket import WebSocket, accept_key
 
 PROGRAM = Path("/usr/libexec/axis")
 RUN = Path("/run/axis")
@@ -54,9 +59,11 @@ _LONGEST_LINE = 65536
 _MOST_HEADERS = 200
 _MOST_SKIPPED_BYTES = 1 << 30
 _CHUNK = 1 << 16
+# Each stream of events keeps one of Apache's threads.
+_streams = threading.BoundedSemaphore(8)
 _REASONS = {
-    200: "OK", 201: "Created", 400: "Bad Request", 404: "Not Found", 409: "Conflict", 413: "Request Entity Too Large",
-    503: "Service Unavailable",
+    200: "OK", 201: "Created", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 409: "Conflict",
+    413: "Request Entity Too Large", 503: "Service Unavailable",
 }  # fmt: skip
 
 
@@ -66,10 +73,11 @@ class BackEnd(ThreadingMixIn, UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
     camera: Camera
+    open_feed: Callable[[], Feed] = Feed
 
     def handle_error(self, request: object, client_address: object) -> None:
         error = sys.exc_info()[1]
-        if not isinstance(error, ConnectionError):
+        if not isinstance(error, ConnectionError | TimeoutError):
             self.camera.log.write("httpd", f"{type(error).__name__}: {error}", level="ERR")
 
 
@@ -104,10 +112,38 @@ class _Handler(StreamRequestHandler):
             return
         method, target, _ = words
         headers = self._read_headers()
+        if target.partition("?")[0] == STREAM and "upgrade" in headers.get("connection", "").lower():
+            self._stream(method, target, headers)
+            return
         length = int(headers.get("content-length") or 0)
         if "100-continue" in headers.get("expect", "").lower():
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._reply(method, self._answer(method, target, headers, length))
+
+    def _stream(self, method: str, target: str, headers: dict[str, str]) -> None:
+        """Send events over a WebSocket until the client ends it."""
+        camera, key = self.server.camera, headers.get("sec-websocket-key", "")
+        token = parse_request(method, target).fields.get("wssession", "")
+        if not headers.get("x-axis-user") and not camera.tokens.takes(token):
+            self._reply(method, Reply(b"Unauthorized\n", "text/html", 401))
+            return
+        if not key or method != "GET":
+            self._reply(method, BAD_REQUEST)
+            return
+        if not _streams.acquire(blocking=False):
+            self._reply(method, Reply(b"Service Unavailable\n", "text/html", 503))
+            return
+        feed = self.server.open_feed()
+        try:
+            head = (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+            )
+            self.wfile.write(head.encode())
+            stream_events(WebSocket(self.connection), feed)
+        finally:
+            feed.close()
+            _streams.release()
 
     def _read_headers(self) -> dict[str, str]:
         found = {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from incamera.axis_os.parameters import Parameter, decode, parse_parameters, render_change
+from incamera.axis_os.events import Event, Value, parse_event
+from incamera.axis_os.parameters import Parameter, parse_parameters, render_change
 from incamera.errors import UsageError
 
 EVENTS_FOLDER = "/run/incamera-events"
@@ -19,74 +18,10 @@ __all__ = [
     "parse_value", "render_change", "render_event", "state_name",
 ]  # fmt: skip
 
-Value = bool | int | float | str
-
 _PART = re.compile(r"[\w.\-]+")
 _KEY = re.compile(r"(?:(tns1|tnsaxis):)?([\w.\-]+)")
-# Files are written by any program of the camera. 18 digits: microseconds until the year 33658.
-_TIME = re.compile(r"[0-9]{1,18}")
-_TOPIC_PART = re.compile(r"topic([0-9]{1,3})")
 _LETTERS = {bool: "b", int: "i", float: "d", str: "s"}
 _NAME_SPACES = ("tns1", "tnsaxis")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event that was sent, or the state of a declared one. *time*: seconds since 1970."""
-
-    time: float
-    declaration: str
-    topic: str
-    is_state: bool
-    data: Mapping[str, Value | None]
-
-
-def parse_event(line: str) -> Event | None:
-    """Return the event of a line of the log or of a declaration; None for another line."""
-    time, _, rest = line.rstrip("\n").partition("\t")
-    parts = rest.split("\t")
-    if len(parts) < 2 or not _TIME.fullmatch(time) or parts[1] not in ("state", "pulse"):
-        return None
-    topic: list[tuple[int, str, str]] = []
-    data: dict[str, Value | None] = {}
-    for part in parts[2:]:
-        fields = part.split(";")
-        if len(fields) != 7:
-            continue
-        key, space, letter, _, value = fields[:5]
-        found = _value(letter, value)
-        part_of_topic = _TOPIC_PART.fullmatch(key)
-        if part_of_topic and isinstance(found, str):
-            topic.append((int(part_of_topic[1]), space, found))
-        else:
-            data[decode(key) if space == "~" else f"{space}:{decode(key)}"] = found
-    return Event(int(time) / 1e6, parts[0], _show(sorted(topic)), parts[1] == "state", data)
-
-
-def _show(parts: list[tuple[int, str, str]]) -> str:
-    shown, before = [], ""
-    for _, space, part in parts:
-        shown.append(part if space == before else f"{space}:{part}")
-        before = space
-    return "/".join(shown)
-
-
-def _value(letter: str, text: str) -> Value | None:
-    if text == "~":
-        return None
-    try:
-        match letter:
-            case "b":
-                return text != "0"
-            case "i":
-                return int(text)
-            case "d":
-                number = float(text)
-                # JSON has neither infinity nor NaN.
-                return number if math.isfinite(number) else None
-    except ValueError:
-        return None
-    return decode(text)
 
 
 def render_event(topic: str, data: Mapping[str, Value], *, time: float, is_state: bool) -> str:

@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from incamera.axis_os.accounts import login_files, service_files
 from incamera.axis_os.answers import ROUTES
 from incamera.axis_os.apache import FAILURES, render_apps, render_configuration
 from incamera.axis_os.applications import Installed, Page, Proxy
+from incamera.axis_os.events import Feed
 from incamera.axis_os.main import listen, watch_failures
 from incamera.axis_os.pictures import Pictures
 from incamera.axis_os.service_accounts import ADDRESS
@@ -216,6 +218,7 @@ def served(request: pytest.FixtureRequest, context: Context, app_port: int, app_
         camera = make_camera(folder / "camera", request.param, Pictures(str(VIDEO)))
         back_end = listen(folder / "back-end.sock")
         back_end.camera = camera
+        back_end.open_feed = partial(Feed, folder / "events", folder / "mounts")
         (folder / "back-end.sock").chmod(0o666)
         threading.Thread(target=back_end.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         watching = watch_failures(camera, folder)
