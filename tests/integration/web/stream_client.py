@@ -8,9 +8,12 @@ import os
 import socket
 import ssl
 import struct
+import time
 from typing import Any
 
 from incamera.axis_os.websocket import accept_key
+
+_SECONDS = 60.0
 
 
 class Refused(Exception):
@@ -50,8 +53,9 @@ class StreamClient:
         return self.receive()
 
     def receive(self) -> dict[str, Any]:
-        """Return the next message."""
-        while True:
+        """Return the next message. Pings do not keep it waiting."""
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
             kind, size = self._stream.read(2)
             if size == 126:
                 (size,) = struct.unpack(">H", self._stream.read(2))
@@ -59,6 +63,7 @@ class StreamClient:
             if kind == 0x81:
                 found: dict[str, Any] = json.loads(data)
                 return found
+        raise TimeoutError("no message came")
 
     def event(self) -> tuple[str, dict[str, str], dict[str, str]]:
         """Return the topic, the source and the data of the next event."""
