@@ -75,6 +75,22 @@ def test_command_line_sends_events_and_sets_parameters(camera: VirtualCamera, in
     assert opened() == []
 
 
+@on(DEFAULT_PROFILE, matrix=["axis-os-11-aarch64"])
+def test_changes_of_parameters_come_when_the_service_was_killed(
+    camera: VirtualCamera, incamera: Run, app: Path
+) -> None:
+    """With `kill -9`, while the app waits: it hears of what is set from then on."""
+    here = ("--device", camera.name)
+    with running("run", "-C", app, *here, "--", "serve", env=command_environment()) as command:
+        command.await_output('["ready", ["Interval"]]')
+        for value in ("8", "9"):
+            assert incamera("virtual", "fault", "set", "service-killed", *here).code == 0
+            assert incamera("virtual", "set-param", f"services.Interval={value}", *here).code == 0
+            command.await_output(f'["changed", "{value}"]')
+        command.press_ctrl_c()
+        command.finish()
+
+
 @on(matrix=["axis-os-11-armv7hf", "axis-os-11-aarch64"])
 def test_app_reads_messages(camera: VirtualCamera, incamera: Run, app: Path) -> None:
     done = incamera("run", "--device", camera.name, "--", "messages", cwd=app)

@@ -24,11 +24,13 @@ class Service:
     def __init__(self, folder: Path, program: str = PROGRAM) -> None:
         self.program = program
         self.path = folder / "socket"
+        self.environment: dict[str, str] = {}
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.path.unlink(missing_ok=True)
-        process = subprocess.Popen([self.program, str(self.path)], env=os.environ | {"INCAMERA_SCENE_BEGIN": "0"})
+        environment = os.environ | {"INCAMERA_SCENE_BEGIN": "0"} | self.environment
+        process = subprocess.Popen([self.program, str(self.path)], env=environment)
         wait_until(self._listens, "the service listens")
         return process
 
@@ -41,9 +43,12 @@ class Service:
         self.process.kill()
         self.process.wait()
 
+    def start(self) -> None:
+        self.process = self._start()
+
     def restart(self) -> None:
         self.kill()
-        self.process = self._start()
+        self.start()
 
 
 @pytest.fixture

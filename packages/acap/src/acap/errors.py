@@ -77,6 +77,7 @@ Error
     ├── ParameterExists   KeyError              a parameter that is added is there already
     ├── BadParameter      ValueError            a name or a value that no parameter can have, or text that is no number
     ├── ParameterReadOnly PermissionError       the parameter can only be read
+    ├── ParametersDown    ConnectionError       the camera's service for parameters does not run
     └── ParameterFailed   OSError               any other error of the camera's parameters
 """
 
@@ -375,6 +376,10 @@ class ParameterReadOnly(ParameterError, PermissionError):
     """The parameter can only be read."""
 
 
+class ParametersDown(ParameterError, ConnectionError):
+    """The camera's service for parameters does not run. It starts anew by itself: try again."""
+
+
 class ParameterFailed(ParameterError, OSError):
     """Another error of the camera's parameters."""
 
@@ -497,6 +502,7 @@ def event_error(code: int, text: str, doing: str) -> EventError:
 
 # Codes of AXParameter.
 _PARAMETER_ARGUMENT, _PARAMETER_GET, _PARAMETER_PATH, _PARAMETER_EXIST, _PARAMETER_ADDED = 0, 9, 10, 12, 13
+_PARAMETER_DBUS = 16
 
 
 def parameter_error(code: int, text: str, doing: str) -> ParameterError:
@@ -507,6 +513,7 @@ def parameter_error(code: int, text: str, doing: str) -> ParameterError:
         _PARAMETER_GET: NoSuchParameter,
         _PARAMETER_EXIST: NoSuchParameter,
         _PARAMETER_ADDED: ParameterExists,
+        _PARAMETER_DBUS: ParametersDown,
     }
     return kinds.get(code, ParameterFailed)(f"cannot {doing}: {text}", code=code, domain="axparameter")
 

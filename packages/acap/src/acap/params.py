@@ -46,7 +46,8 @@ class Parameters(MutableMapping[str, str]):
     A value that is set may be text, a number or a bool, which becomes "yes" or "no". A name that begins with "root." is
     that of another parameter of the camera, such as "root.Properties.System.SerialNumber"; it can only be read.
 
-    Raises NoSuchParameter, BadParameter, ParameterReadOnly, ParameterFailed, LibraryMissing.
+    Raises NoSuchParameter, BadParameter, ParameterReadOnly, ParametersDown, ParameterFailed,
+    LibraryMissing.
     """
 
     def __init__(self) -> None:

@@ -54,7 +54,7 @@ FLAGS = (
 )
 LIBRARY_FLAGS = ("-shared", "-Wl,-z,nodelete")
 """An engine's thread, and types that GObject knows, have code of the library: it is never unloaded."""
-ENGINES = ("vdo", "drawing", "larod")
+ENGINES = ("vdo", "drawing", "larod", "axparameter")
 """Folders of `engines`: what the service does for each library."""
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
@@ -102,7 +102,7 @@ IMITATED = {
     ),
     "axstorage": Imitated((*GLIB, "-lpthread")),
     "axevent": Imitated((*GLIB, "-lpthread")),
-    "axparameter": Imitated((*GLIB, "-lpthread")),
+    "axparameter": Imitated((*GLIB, "-lpthread"), engine="axparameter"),
     "licensekey": Imitated(()),
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),
     "axoverlay": Imitated((*GLIB, "-lm", "-lpthread", "-ldl"), own=("incamera_draw",), engine="drawing"),

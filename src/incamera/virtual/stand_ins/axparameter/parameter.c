@@ -1,43 +1,32 @@
-/* The stand-in of the library for parameters. Each app has a file in the folder INCAMERA_PARAMETERS, or in a folder of the
-   flash memory, with a line `NAME="VALUE" type="TYPE"` for each parameter; %, " and line ends are written as %25, %22, %0A.
-   Whoever writes it writes a new file and renames it. The camera's own parameters are in a file of the firmware.
+/* The stand-in of the library for parameters: the objects of a program, and a line to the engine that has the parameters of
+   all apps. What was set without do_sync is kept here, so that it outlasts the service.
    Callbacks come in the thread that serves GLib's default main context. */
-#include "service.h"
+#include "parameter_line.h"
+#include "returning.h"
 
 #include <axsdk/axparameter.h>
-#include <pthread.h>
 #include <strings.h>
 
-#define USUAL_FOLDER "/usr/local/packages/.incamera-parameters"
-#define SYSTEM_FILE "/etc/incamera-parameters"
-#define PACKAGES "/usr/local/packages"
-
-struct entry {
-    struct entry *next;
-    gchar *name, *value, *type;
+struct pending {
+    struct pending *next;
+    gchar *name, *value; /* the full name */
 };
 
 struct watch {
     struct watch *next;
-    gchar *name, *last; /* as the program wrote it; the value that was told last, or NULL */
+    guint number;
+    gchar *name, *full, *last; /* as the program wrote it; root.APP.NAME; the value that is known, or NULL */
     AXParameterCallback callback;
     gpointer data;
 };
 
 struct _AXParameter {
-    pthread_mutex_t mutex;
-    bool freed;
+    struct returning returning;
     gchar *app;
-    struct entry *pending; /* what was set without do_sync */
+    struct pending *pending; /* what was set without do_sync */
     struct watch *watches;
-    int inotify;
-    guint source;
-};
-
-/* Where a parameter is. */
-struct place {
-    char group[PATH_SIZE], name[PATH_SIZE];
-    bool own, system;
+    guint last_number;
+    struct words_out out, opening; /* what the program asks; what a new line is told before */
 };
 
 static __thread bool in_callback;
@@ -49,7 +38,7 @@ GQuark ax_parameter_error_quark(void)
 
 static gboolean fail(GError **error, gint code, const char *what, const char *name)
 {
-    char message[PATH_SIZE];
+    char message[1024];
     snprintf(message, sizeof message, "%s: %s", name ? name : "(null)", what);
     g_set_error_literal(error, ax_parameter_error_quark(), code, message);
     return FALSE;
@@ -63,57 +52,6 @@ static void refuse_in_callback(const char *function)
     abort();
 }
 
-/* Chosen when the program opens the library. */
-static char chosen[PATH_SIZE];
-
-static const char *folder(void)
-{
-    return chosen;
-}
-
-static bool is_group(const char *name)
-{
-    return name && *name && *name != '.' && !strchr(name, '/') && strlen(name) < 128;
-}
-
-static void path_of(const char *group, char *path)
-{
-    snprintf(path, 2 * PATH_SIZE, "%s/%s", folder(), group);
-}
-
-/* Lists */
-
-static void free_entries(struct entry *first)
-{
-    while (first) {
-        struct entry *next = first->next;
-        g_free(first->name);
-        g_free(first->value);
-        g_free(first->type);
-        g_free(first);
-        first = next;
-    }
-}
-
-static struct entry *find(struct entry *first, const char *name)
-{
-    for (; first; first = first->next)
-        if (strcasecmp(first->name, name) == 0)
-            return first;
-    return NULL;
-}
-
-static void append(struct entry **list, const char *name, const char *value, const char *type)
-{
-    struct entry *entry = g_malloc0(sizeof *entry);
-    entry->name = g_strdup(name);
-    entry->value = g_strdup(value);
-    entry->type = g_strdup(type);
-    while (*list)
-        list = &(*list)->next;
-    *list = entry;
-}
-
 static void replace(gchar **place, const char *value)
 {
     gchar *copy = g_strdup(value);
@@ -121,193 +59,157 @@ static void replace(gchar **place, const char *value)
     *place = copy;
 }
 
-/* Files */
-
-static int hex(char digit)
+static void free_pending(AXParameter *parameter)
 {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 32;
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-static void decode(char *text)
-{
-    char *to = text;
-    for (; *text; text++) {
-        int high = *text == '%' ? hex(text[1]) : -1, low = high < 0 ? -1 : hex(text[2]);
-        if (low >= 0 && (high || low)) {
-            *to++ = (char)(16 * high + low);
-            text += 2;
-        } else {
-            *to++ = *text;
-        }
+    while (parameter->pending) {
+        struct pending *pending = parameter->pending;
+        parameter->pending = pending->next;
+        g_free(pending->name);
+        g_free(pending->value);
+        g_free(pending);
     }
-    *to = 0;
 }
 
-/* The text between quotes at *FROM, or up to a space; *FROM is then what follows. */
-static char *take_value(char **from)
+/* The line */
+
+engine_function engine_axparameter;
+
+static const struct engine own_engines[] = {{"axparameter", engine_axparameter}, {0}};
+
+static struct words_out *begin_words(struct words_out *out)
 {
-    char *start = *from, *end;
-    if (*start == '"') {
-        end = strchr(++start, '"');
-        if (!end)
-            return NULL;
-        *from = end + 1;
-    } else {
-        end = start + strcspn(start, " \t");
-        *from = end + (*end != 0);
-    }
-    *end = 0;
-    return start;
+    out->good = true;
+    out->size = 0;
+    return out;
 }
 
-/* The parameters of the file PATH. *FOUND: whether there is one. */
-static struct entry *load(const char *path, bool encoded, bool *found)
+static struct words_out *begin_out(AXParameter *parameter)
 {
-    struct entry *list = NULL;
-    char *text = service_read(path), *rest = NULL;
-    *found = text != NULL;
-    for (char *line = text ? strtok_r(text, "\r\n", &rest) : NULL; line; line = strtok_r(NULL, "\r\n", &rest)) {
-        char *equals = strchr(line, '='), *type = NULL;
-        if (!equals || equals == line)
-            continue;
-        *equals = 0;
-        char *after = equals + 1, *value = take_value(&after);
-        if (!value)
-            continue;
-        char *mark = strstr(after, "type=");
-        if (mark) {
-            after = mark + 5;
-            type = take_value(&after);
-        }
-        if (encoded)
-            decode(value);
-        append(&list, line, value, type ? type : "string");
-    }
-    g_free(text);
-    return list;
+    return begin_words(&parameter->out);
 }
 
-static void add_encoded(struct text *text, const char *value)
+/* Ask for what was written, and return the answer, or NULL with an error. */
+static struct line_message *ask(AXParameter *parameter, uint32_t kind, const char *name, GError **error)
 {
-    for (; *value; value++)
-        switch (*value) {
-        case '%': text_add_string(text, "%25"); break;
-        case '"': text_add_string(text, "%22"); break;
-        case '\n': text_add_string(text, "%0A"); break;
-        case '\r': text_add_string(text, "%0D"); break;
-        default: text_add(text, value, 1);
-        }
-}
-
-static bool save(const char *group, const struct entry *list)
-{
-    char path[2 * PATH_SIZE], new[2 * PATH_SIZE];
-    struct text text = {0};
-    text_add_string(&text, "");
-    for (; list; list = list->next) {
-        text_add_string(&text, list->name);
-        text_add_string(&text, "=\"");
-        add_encoded(&text, list->value);
-        text_add_string(&text, "\" type=\"");
-        add_encoded(&text, list->type);
-        text_add_string(&text, "\"\n");
-    }
-    path_of(group, path);
-    snprintf(new, sizeof new, "%s/.new", folder());
-    int fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool done = fd >= 0 && service_write(fd, text.data, text.size) && fdatasync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    g_free(text.data);
-    return done && rename(new, path) == 0;
-}
-
-static struct entry *load_group(const char *group, bool *found)
-{
-    char path[2 * PATH_SIZE];
-    path_of(group, path);
-    return load(path, true, found);
-}
-
-/* The camera's own parameters. */
-static struct entry *load_system(void)
-{
-    char path[2 * PATH_SIZE];
-    bool found;
-    snprintf(path, sizeof path, "%s/.system", folder());
-    struct entry *list = load(path, true, &found);
-    return found ? list : load(SYSTEM_FILE, true, &found);
-}
-
-static bool has_group(const char *group)
-{
-    char path[2 * PATH_SIZE];
-    path_of(group, path);
-    return is_group(group) && access(path, F_OK) == 0;
-}
-
-/* A parameter of an installed package is there before the app runs for the first time. */
-static void import_package(const char *app)
-{
-    char path[2 * PATH_SIZE];
-    bool found;
-    if (has_group(app))
-        return;
-    snprintf(path, sizeof path, PACKAGES "/%s/param.conf", app);
-    struct entry *list = load(path, false, &found);
-    if (found)
-        save(app, list);
-    free_entries(list);
-}
-
-/* Names */
-
-static bool find_place(const AXParameter *parameter, const char *name, struct place *place)
-{
-    memset(place, 0, sizeof *place);
-    if (!name || !*name || strlen(name) >= sizeof place->name || strpbrk(name, "=\"\n\r "))
-        return false;
-    bool full = strncasecmp(name, "root.", 5) == 0;
-    const char *rest = full ? name + 5 : name, *dot = strchr(rest, '.');
-    if (dot && dot - rest < (ptrdiff_t)sizeof place->group)
-        memcpy(place->group, rest, (size_t)(dot - rest));
-    if (dot && strcasecmp(place->group, parameter->app) == 0) {
-        place->own = true;
-        strcpy(place->group, parameter->app);
-        strcpy(place->name, dot + 1);
-        return dot[1] != 0;
-    }
-    if (full && dot && has_group(place->group)) {
-        strcpy(place->name, dot + 1);
-        return dot[1] != 0;
-    }
-    place->system = full || dot;
-    if (!place->system) {
-        place->own = true;
-        strcpy(place->group, parameter->app);
-    }
-    strcpy(place->name, rest);
-    return true;
-}
-
-/* The value of a parameter, or NULL. Free it with g_free. PENDING: what the program has set without do_sync counts. */
-static gchar *value_of(AXParameter *parameter, const char *name, bool pending)
-{
-    struct place place;
-    bool found;
-    if (!find_place(parameter, name, &place))
+    if (!parameter->out.good) {
+        fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "it is too long", name);
         return NULL;
-    struct entry *list = place.system ? load_system() : load_group(place.group, &found);
-    struct entry *entry = place.own && pending ? find(parameter->pending, place.name) : NULL;
-    if (!entry || !find(list, place.name))
-        entry = find(list, place.name);
-    gchar *value = entry ? g_strdup(entry->value) : NULL;
-    free_entries(list);
-    return value;
+    }
+    struct line_message *answer =
+        returning_ask(&parameter->returning, kind, parameter->out.data, parameter->out.size);
+    if (!answer) {
+        free_pending(parameter); /* the program is told, and sets it again */
+        fail(error, AX_PARAMETER_DBUS_SETUP_ERROR, "the service for parameters is not running", name);
+        return NULL;
+    }
+    if (answer->code == 0)
+        return answer;
+    struct words words = words_of(answer);
+    char why[256];
+    snprintf(why, sizeof why, "%.*s", (int)(words.left < 255 ? words.left : 255), (const char *)words.at);
+    fail(error, answer->code - 1, why, name);
+    line_free(answer);
+    return NULL;
 }
+
+static gboolean order(AXParameter *parameter, uint32_t kind, const char *name, GError **error)
+{
+    struct line_message *answer = ask(parameter, kind, name, error);
+    if (answer)
+        line_free(answer);
+    return answer != NULL;
+}
+
+/* Ask while the line is being opened. NULL: it cannot be used. */
+static struct line_message *ask_new(AXParameter *parameter, uint32_t kind)
+{
+    const struct words_out *out = &parameter->opening;
+    struct line_message *answer = out->good ? line_ask(parameter->returning.line, kind, out->data, out->size) : NULL;
+    if (!answer || answer->code == 0)
+        return answer;
+    line_free(answer);
+    return NULL;
+}
+
+/* Ask for what changes, and listen. */
+static bool listen_for_changes(AXParameter *parameter)
+{
+    begin_words(&parameter->opening);
+    struct line_message *answer = ask_new(parameter, PARAM_CHANGES);
+    int fd = answer ? line_take_fd(answer, 0) : -1;
+    if (answer)
+        line_free(answer);
+    if (fd >= 0)
+        returning_listen(&parameter->returning, fd);
+    return fd >= 0;
+}
+
+static bool tell_watch(AXParameter *parameter, struct watch *watch)
+{
+    struct words_out *out = begin_words(&parameter->opening);
+    words_put_number(out, watch->number);
+    words_put_text(out, watch->name);
+    words_put_number(out, watch->last != NULL);
+    words_put_text(out, watch->last ? watch->last : "");
+    struct line_message *answer = ask_new(parameter, PARAM_WATCH);
+    if (answer)
+        line_free(answer);
+    return answer != NULL;
+}
+
+static bool begin_line(struct returning *returning)
+{
+    AXParameter *parameter = (AXParameter *)returning;
+    words_put_text(begin_words(&parameter->opening), parameter->app);
+    struct line_message *answer = ask_new(parameter, PARAM_OPEN);
+    if (answer)
+        line_free(answer);
+    bool good = answer && (!returning->waits || listen_for_changes(parameter));
+    for (struct watch *watch = parameter->watches; watch && good; watch = watch->next)
+        good = tell_watch(parameter, watch);
+    return good;
+}
+
+/* In the context's thread. Other threads wait for the lock, so that no callback ends while it runs. */
+static void told(struct returning *returning, const struct line_message *message)
+{
+    AXParameter *parameter = (AXParameter *)returning;
+    struct words words = words_of(message);
+    guint number = words_number(&words);
+    const char *name = words_text(&words), *value = words_text(&words);
+    for (struct watch *watch = parameter->watches; words.good && watch; watch = watch->next) {
+        if (watch->number != number)
+            continue;
+        replace(&watch->last, value);
+        in_callback = true;
+        watch->callback(name, value, watch->data);
+        in_callback = false;
+        return;
+    }
+}
+
+static void free_watch(struct watch *watch)
+{
+    g_free(watch->name);
+    g_free(watch->full);
+    g_free(watch->last);
+    g_free(watch);
+}
+
+static void destroy(struct returning *returning)
+{
+    AXParameter *parameter = (AXParameter *)returning;
+    while (parameter->watches) {
+        struct watch *watch = parameter->watches;
+        parameter->watches = watch->next;
+        free_watch(watch);
+    }
+    free_pending(parameter);
+    g_free(parameter->app);
+    g_free(parameter);
+}
+
+static const struct returning_kind kind = {own_engines, begin_line, told, destroy};
 
 /* The library */
 
@@ -316,165 +218,144 @@ static bool begin(AXParameter *parameter, const char *function, GError **error)
     refuse_in_callback(function);
     if (!parameter)
         return fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "there is no AXParameter", function);
-    pthread_mutex_lock(&parameter->mutex);
+    pthread_mutex_lock(&parameter->returning.lock);
+    begin_out(parameter);
     return true;
 }
 
 static gboolean end(AXParameter *parameter, gboolean result)
 {
-    pthread_mutex_unlock(&parameter->mutex);
+    pthread_mutex_unlock(&parameter->returning.lock);
     return result;
 }
 
 AXParameter *ax_parameter_new(const gchar *app_name, GError **error)
 {
     refuse_in_callback("ax_parameter_new");
-    if (!is_group(app_name) || strpbrk(app_name, "=\"\n\r .")) {
+    if (!app_name || !*app_name || strlen(app_name) >= 128 || strpbrk(app_name, "=\"\n\r ./")) {
         fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "this is no name of an app", app_name);
         return NULL;
     }
-    snprintf(chosen, sizeof chosen, "%s", service_folder("INCAMERA_PARAMETERS", USUAL_FOLDER));
-    int lock = service_lock(folder());
-    if (lock < 0) {
-        fail(error, AX_PARAMETER_FILE_LOCK_ERROR, strerror(errno), folder());
-        return NULL;
-    }
-    import_package(app_name);
-    close(lock);
     AXParameter *parameter = g_malloc0(sizeof *parameter);
-    pthread_mutex_init(&parameter->mutex, NULL);
+    returning_start(&parameter->returning, &kind);
     parameter->app = g_strdup(app_name);
-    parameter->inotify = -1;
-    return parameter;
-}
-
-static void destroy(gpointer data)
-{
-    AXParameter *parameter = data;
-    while (parameter->watches) {
-        struct watch *watch = parameter->watches;
-        parameter->watches = watch->next;
-        g_free(watch->name);
-        g_free(watch->last);
-        g_free(watch);
+    parameter->returning.line = line_open(own_engines);
+    words_put_text(begin_out(parameter), app_name);
+    struct line_message *answer =
+        parameter->returning.line
+            ? line_ask(parameter->returning.line, PARAM_OPEN, parameter->out.data, parameter->out.size)
+            : NULL;
+    if (answer && answer->code == 0) {
+        line_free(answer);
+        return parameter;
     }
-    if (parameter->inotify >= 0)
-        close(parameter->inotify);
-    free_entries(parameter->pending);
-    g_free(parameter->app);
-    pthread_mutex_destroy(&parameter->mutex);
-    g_free(parameter);
+    if (answer) {
+        fail(error, answer->code - 1, "its parameters cannot be opened", app_name);
+        line_free(answer);
+    } else {
+        fail(error, AX_PARAMETER_DBUS_SETUP_ERROR, "the service for parameters is not running", app_name);
+    }
+    returning_end(&parameter->returning);
+    return NULL;
 }
 
 void ax_parameter_free(AXParameter *parameter)
 {
     refuse_in_callback("ax_parameter_free");
-    if (!parameter)
-        return;
-    pthread_mutex_lock(&parameter->mutex);
-    parameter->freed = true;
-    guint source = parameter->source;
-    pthread_mutex_unlock(&parameter->mutex);
-    if (source)
-        g_source_remove(source); /* which destroys it, after its callbacks */
-    else
-        destroy(parameter);
+    if (parameter)
+        returning_end(&parameter->returning);
 }
 
 gboolean ax_parameter_add(AXParameter *parameter, const gchar *name, const gchar *initial_value, const gchar *type,
                           GError **error)
 {
-    struct place place;
-    bool found;
     if (!begin(parameter, "ax_parameter_add", error))
         return FALSE;
-    if (!find_place(parameter, name, &place) || !place.own)
-        return end(parameter, fail(error, AX_PARAMETER_PARAM_PATH_ERROR, "this is no name of an own parameter", name));
-    int lock = service_lock(folder());
-    struct entry *list = load_group(place.group, &found);
-    gboolean done = TRUE;
-    if (find(list, place.name)) {
-        done = fail(error, AX_PARAMETER_PARAM_ADDED_ERROR, "it is there already", name);
-    } else {
-        append(&list, place.name, initial_value ? initial_value : "", type ? type : "string");
-        if (lock < 0 || !save(place.group, list))
-            done = fail(error, AX_PARAMETER_FILE_WRITE_ERROR, strerror(errno), name);
-    }
-    free_entries(list);
-    if (lock >= 0)
-        close(lock);
-    return end(parameter, done);
+    words_put_text(&parameter->out, name ? name : "");
+    words_put_text(&parameter->out, initial_value ? initial_value : "");
+    words_put_text(&parameter->out, type ? type : "string");
+    return end(parameter, order(parameter, PARAM_ADD, name, error));
 }
 
 gboolean ax_parameter_remove(AXParameter *parameter, const gchar *name, GError **error)
 {
-    struct place place;
-    bool found;
     if (!begin(parameter, "ax_parameter_remove", error))
         return FALSE;
-    if (!find_place(parameter, name, &place) || !place.own)
-        return end(parameter, fail(error, AX_PARAMETER_PARAM_PATH_ERROR, "this is no name of an own parameter", name));
-    int lock = service_lock(folder());
-    struct entry *list = load_group(place.group, &found), *entry = find(list, place.name);
-    gboolean done = TRUE;
-    if (!entry) {
-        done = fail(error, AX_PARAMETER_PARAM_EXIST_ERROR, "there is no such parameter", name);
-    } else {
-        for (struct entry **at = &list; *at; at = &(*at)->next)
-            if (*at == entry) {
-                *at = entry->next;
-                entry->next = NULL;
-                free_entries(entry);
-                break;
-            }
-        if (lock < 0 || !save(place.group, list))
-            done = fail(error, AX_PARAMETER_FILE_WRITE_ERROR, strerror(errno), name);
+    words_put_text(&parameter->out, name ? name : "");
+    return end(parameter, order(parameter, PARAM_REMOVE, name, error));
+}
+
+static struct pending *find_pending(AXParameter *parameter, const char *name)
+{
+    for (struct pending *pending = parameter->pending; pending; pending = pending->next)
+        if (strcasecmp(pending->name, name) == 0)
+            return pending;
+    return NULL;
+}
+
+static void put_pending(AXParameter *parameter, const char *name, const char *value)
+{
+    struct pending *pending = find_pending(parameter, name), **last = &parameter->pending;
+    if (!pending) {
+        pending = g_malloc0(sizeof *pending);
+        pending->name = g_strdup(name);
+        while (*last)
+            last = &(*last)->next;
+        *last = pending;
     }
-    free_entries(list);
-    if (lock >= 0)
-        close(lock);
-    return end(parameter, done);
+    replace(&pending->value, value);
+}
+
+/* Write all that is pending, at once. *AGAIN: a service that was started meanwhile knows a part of it only. */
+static gboolean write_pending(AXParameter *parameter, const char *name, bool *again, GError **error)
+{
+    guint count = 0;
+    *again = false;
+    for (struct pending *pending = parameter->pending, *next; pending; pending = next) {
+        next = pending->next;
+        begin_out(parameter);
+        words_put_text(&parameter->out, pending->name);
+        words_put_text(&parameter->out, pending->value);
+        if (!order(parameter, PARAM_STAGE, name, error)) {
+            free_pending(parameter);
+            return FALSE;
+        }
+        count++;
+    }
+    words_put_number(begin_out(parameter), count);
+    struct line_message *answer = ask(parameter, PARAM_SYNC, name, error);
+    if (!answer) {
+        free_pending(parameter);
+        return FALSE;
+    }
+    struct words words = words_of(answer);
+    *again = words_number(&words) != 0;
+    line_free(answer);
+    if (!*again)
+        free_pending(parameter);
+    return TRUE;
 }
 
 gboolean ax_parameter_set(AXParameter *parameter, const gchar *name, const gchar *value, gboolean do_sync,
                           GError **error)
 {
-    struct place place;
-    bool found;
     if (!begin(parameter, "ax_parameter_set", error))
         return FALSE;
     if (!value)
         return end(parameter, fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "there is no value", name));
-    if (!find_place(parameter, name, &place))
-        return end(parameter, fail(error, AX_PARAMETER_PARAM_PATH_ERROR, "this is no name of a parameter", name));
-    if (!place.own)
-        return end(parameter, fail(error, AX_PARAMETER_PARAM_SET_ERROR, "it is no parameter of this app", name));
-    int lock = service_lock(folder());
-    struct entry *list = load_group(place.group, &found), *entry = find(list, place.name);
+    if (strlen(value) > PARAM_LONGEST)
+        return end(parameter, fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "its value is too long", name));
+    words_put_text(&parameter->out, name ? name : "");
+    struct line_message *answer = ask(parameter, PARAM_CHECK, name, error);
+    if (!answer)
+        return end(parameter, FALSE);
+    struct words words = words_of(answer);
+    put_pending(parameter, words_text(&words), value);
+    line_free(answer);
+    bool again = do_sync;
     gboolean done = TRUE;
-    if (!entry) {
-        done = fail(error, AX_PARAMETER_PARAM_SET_ERROR, "there is no such parameter", name);
-    } else if (strstr(entry->type, "readonly:")) {
-        done = fail(error, AX_PARAMETER_PARAM_SET_ERROR, "it can only be read", name);
-    } else {
-        struct entry *before = find(parameter->pending, place.name);
-        if (before)
-            replace(&before->value, value);
-        else
-            append(&parameter->pending, place.name, value, "string");
-        if (do_sync) {
-            for (struct entry *change = parameter->pending; change; change = change->next)
-                if ((entry = find(list, change->name)))
-                    replace(&entry->value, change->value);
-            free_entries(parameter->pending);
-            parameter->pending = NULL;
-            if (lock < 0 || !save(place.group, list))
-                done = fail(error, AX_PARAMETER_FILE_WRITE_ERROR, strerror(errno), name);
-        }
-    }
-    free_entries(list);
-    if (lock >= 0)
-        close(lock);
+    while (done && again)
+        done = write_pending(parameter, name, &again, error);
     return end(parameter, done);
 }
 
@@ -484,86 +365,83 @@ gboolean ax_parameter_get(AXParameter *parameter, const gchar *name, gchar **val
         return FALSE;
     if (!value)
         return end(parameter, fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "there is no place for its value", name));
-    *value = value_of(parameter, name, true);
-    if (!*value)
-        return end(parameter, fail(error, AX_PARAMETER_PARAM_GET_ERROR, "there is no such parameter", name));
+    *value = NULL;
+    words_put_text(&parameter->out, name ? name : "");
+    struct line_message *answer = ask(parameter, PARAM_GET, name, error);
+    if (!answer)
+        return end(parameter, FALSE);
+    struct words words = words_of(answer);
+    const char *full = words_text(&words), *found = words_text(&words);
+    struct pending *pending = find_pending(parameter, full);
+    *value = g_strdup(pending ? pending->value : found);
+    line_free(answer);
     return end(parameter, TRUE);
 }
 
 GList *ax_parameter_list(AXParameter *parameter, GError **error)
 {
-    bool found;
     if (!begin(parameter, "ax_parameter_list", error))
         return NULL;
     GList *names = NULL;
-    struct entry *list = load_group(parameter->app, &found);
-    for (struct entry *entry = list; entry; entry = entry->next)
-        names = g_list_append(names, g_strdup(entry->name));
-    if (!list)
+    guint count = 0;
+    for (bool more = true; more;) {
+        words_put_number(begin_out(parameter), count);
+        struct line_message *answer = ask(parameter, PARAM_LIST, parameter->app, error);
+        if (!answer) {
+            for (GList *item = names; item; item = item->next)
+                g_free(item->data);
+            g_list_free(names);
+            end(parameter, FALSE);
+            return NULL;
+        }
+        struct words words = words_of(answer);
+        more = words_number(&words) != 0 && words.left;
+        while (words.good && words.left) {
+            names = g_list_append(names, g_strdup(words_text(&words)));
+            count++;
+        }
+        line_free(answer);
+    }
+    if (!names)
         fail(error, AX_PARAMETER_PARAM_LIST_ERROR, "it has no parameters", parameter->app);
-    free_entries(list);
     end(parameter, TRUE);
     return names;
-}
-
-/* The whole name of a parameter, as callbacks get it. */
-static void full_name(AXParameter *parameter, const char *name, char *full)
-{
-    struct place place;
-    full[0] = 0;
-    if (!find_place(parameter, name, &place))
-        return;
-    if (place.system)
-        snprintf(full, 3 * PATH_SIZE, "root.%s", place.name);
-    else
-        snprintf(full, 3 * PATH_SIZE, "root.%s.%s", place.group, place.name);
-}
-
-/* In the context's thread. */
-static gboolean look(gint fd, GIOCondition condition, gpointer data)
-{
-    AXParameter *parameter = data;
-    char name[3 * PATH_SIZE];
-    (void)condition;
-    service_drain(fd);
-    pthread_mutex_lock(&parameter->mutex);
-    /* Other threads wait for the mutex, so that no callback ends while it runs. */
-    for (struct watch *watch = parameter->watches; watch && !parameter->freed; watch = watch->next) {
-        gchar *now = value_of(parameter, watch->name, false);
-        bool changed = now && watch->last && strcmp(now, watch->last) != 0;
-        g_free(watch->last);
-        watch->last = g_strdup(now);
-        if (changed) {
-            full_name(parameter, watch->name, name);
-            in_callback = true;
-            watch->callback(name, now, watch->data);
-            in_callback = false;
-        }
-        g_free(now);
-    }
-    pthread_mutex_unlock(&parameter->mutex);
-    return TRUE;
 }
 
 gboolean ax_parameter_register_callback(AXParameter *parameter, const gchar *name, AXParameterCallback callback,
                                         gpointer userdata, GError **error)
 {
-    struct place place;
     if (!begin(parameter, "ax_parameter_register_callback", error))
         return FALSE;
-    if (!callback || !find_place(parameter, name, &place))
+    if (!callback || !name)
         return end(parameter, fail(error, AX_PARAMETER_INVALID_ARG_ERROR, "no name or no callback", name));
-    if (parameter->inotify < 0) {
-        int lock = service_lock(folder()); /* which makes the folder */
-        parameter->inotify = service_watch(folder(), look, parameter, destroy, &parameter->source);
-        if (lock >= 0)
-            close(lock);
+    if (!parameter->returning.source) {
+        /* One that lacks a line gets both. */
+        bool waited = parameter->returning.waits;
+        parameter->returning.waits = true;
+        if (!(parameter->returning.line && !returning_is_dead(parameter->returning.line)
+                  ? listen_for_changes(parameter)
+                  : returning_open(&parameter->returning))) {
+            parameter->returning.waits = waited;
+            return end(parameter, fail(error, AX_PARAMETER_DBUS_SETUP_ERROR, "changes cannot be told", name));
+        }
     }
-    if (parameter->inotify < 0)
-        return end(parameter, fail(error, AX_PARAMETER_DBUS_SETUP_ERROR, strerror(errno), name));
+    struct words_out *out = begin_out(parameter);
+    words_put_number(out, ++parameter->last_number);
+    words_put_text(out, name);
+    words_put_number(out, 0);
+    words_put_text(out, "");
+    struct line_message *answer = ask(parameter, PARAM_WATCH, name, error);
+    if (!answer)
+        return end(parameter, FALSE);
+    struct words words = words_of(answer);
     struct watch *watch = g_malloc0(sizeof *watch);
+    watch->number = parameter->last_number;
     watch->name = g_strdup(name);
-    watch->last = value_of(parameter, name, false);
+    watch->full = g_strdup(words_text(&words));
+    if (words_number(&words))
+        watch->last = g_strdup(words_text(&words));
+    line_free(answer);
     watch->callback = callback;
     watch->data = userdata;
     watch->next = parameter->watches;
@@ -571,24 +449,33 @@ gboolean ax_parameter_register_callback(AXParameter *parameter, const gchar *nam
     return end(parameter, TRUE);
 }
 
+/* Whether NAME, as the program may write it, is WATCH's. The service need not run. */
+static bool is_name_of(const AXParameter *parameter, const struct watch *watch, const char *name)
+{
+    char full[1024];
+    if (strcasecmp(watch->full, name) == 0)
+        return true;
+    snprintf(full, sizeof full, "root.%s", name);
+    if (strcasecmp(watch->full, full) == 0)
+        return true;
+    snprintf(full, sizeof full, "root.%s.%s", parameter->app, name);
+    return strcasecmp(watch->full, full) == 0;
+}
+
 void ax_parameter_unregister_callback(AXParameter *parameter, const gchar *name)
 {
-    char wanted[3 * PATH_SIZE], found[3 * PATH_SIZE];
     if (!name || !begin(parameter, "ax_parameter_unregister_callback", NULL))
         return;
-    full_name(parameter, name, wanted);
-    struct watch **at = &parameter->watches;
-    while (*at) {
+    for (struct watch **at = &parameter->watches; *at;) {
         struct watch *watch = *at;
-        full_name(parameter, watch->name, found);
-        if (strcasecmp(found, wanted) != 0) {
+        if (!is_name_of(parameter, watch, name)) {
             at = &watch->next;
             continue;
         }
         *at = watch->next;
-        g_free(watch->name);
-        g_free(watch->last);
-        g_free(watch);
+        words_put_number(begin_out(parameter), watch->number);
+        order(parameter, PARAM_UNWATCH, name, NULL); /* a service that has ended knows nothing of it */
+        free_watch(watch);
     }
     end(parameter, TRUE);
 }

@@ -64,6 +64,7 @@ gpointer g_malloc0(gsize size);
 void g_free(gpointer memory);
 gchar *g_strdup(const gchar *text);
 GList *g_list_append(GList *list, gpointer data);
+void g_list_free(GList *list);
 GQuark g_quark_from_static_string(const gchar *text);
 void g_set_error_literal(GError **error, GQuark domain, gint code, const gchar *message);
 

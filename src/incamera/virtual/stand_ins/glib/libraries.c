@@ -4,6 +4,7 @@ void g_malloc0(void) {}
 void g_free(void) {}
 void g_strdup(void) {}
 void g_list_append(void) {}
+void g_list_free(void) {}
 void g_quark_from_static_string(void) {}
 void g_set_error_literal(void) {}
 void g_timeout_add_full(void) {}

@@ -4,7 +4,7 @@
 
 #include "engine.h"
 
-engine_function engine_vdo, engine_drawing, engine_larod;
+engine_function engine_vdo, engine_drawing, engine_larod, engine_axparameter;
 
 static const struct engine engines[] = {
     {"vdo", engine_vdo},
@@ -12,6 +12,7 @@ static const struct engine engines[] = {
     {"axoverlay", engine_drawing},
     {"axoverlay2", engine_drawing},
     {"larod", engine_larod},
+    {"axparameter", engine_axparameter},
     {0},
 };
 

@@ -43,15 +43,15 @@ static inline bool service_make_folder(const char *folder)
     return errno == EEXIST;
 }
 
-/* Open the file PATH, which is made if it is not there. Programs of all users may read and write it, whatever the umask of
-   the one that makes it. Returns -1 on an error. */
+/* Open the file PATH, which is made if it is not there; no link is followed, since any account may make one. Programs of
+   all users may read and write it, whatever the umask of the one that makes it. Returns -1 on an error. */
 static inline int service_open(const char *path, int flags)
 {
     struct stat status;
-    int fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+    int fd = open(path, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     for (int tries = 0; fd < 0 && errno == EACCES && tries < 10; tries++) {
         usleep(1000); /* another user's program has just made it */
-        fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+        fd = open(path, flags | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     }
     if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 0666) != 0666)
         fchmod(fd, 0666);
