@@ -31,6 +31,16 @@ def app(tmp_path: Path, camera: VirtualCamera) -> Path:
     return folder
 
 
+def shown_events(incamera: Run, camera: VirtualCamera) -> Any:
+    """Return the values of the app's state, as the command line shows them."""
+    shown = json.loads(incamera("virtual", "events", "--json", "--device", camera.name).out)["events"]
+    return [one["data"] for one in shown if one["topic"].endswith("/services/Door")]
+
+
+def await_door(incamera: Run, camera: VirtualCamera, opened: int) -> None:
+    wait_until(lambda: shown_events(incamera, camera) == [{"opened": opened}], "the state is shown")
+
+
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])
 def test_app_has_events_and_parameters(camera: VirtualCamera, incamera: Run, app: Path) -> None:
     for interval, more in ((5, {}), (6, {"Level": "3"})):  # the first one's value stays, the second one is added
@@ -63,8 +73,7 @@ def test_command_line_sends_events_and_sets_parameters(camera: VirtualCamera, in
         command.await_output('["changed", "9"]')
 
         def opened() -> Any:
-            shown = json.loads(incamera("virtual", "events", "--json", *here).out)["events"]
-            return [one["data"] for one in shown if one["topic"].endswith("/services/Door")]
+            return shown_events(incamera, camera)
 
         wait_until(lambda: opened() == [{"opened": 9}], "the state is shown")
         assert "services.Interval" in incamera("virtual", "params", *here).out
@@ -76,9 +85,7 @@ def test_command_line_sends_events_and_sets_parameters(camera: VirtualCamera, in
 
 
 @on(DEFAULT_PROFILE, matrix=["axis-os-11-aarch64"])
-def test_changes_of_parameters_come_when_the_service_was_killed(
-    camera: VirtualCamera, incamera: Run, app: Path
-) -> None:
+def test_changes_and_events_come_when_the_service_was_killed(camera: VirtualCamera, incamera: Run, app: Path) -> None:
     """With `kill -9`, while the app waits: it hears of what is set from then on."""
     here = ("--device", camera.name)
     with running("run", "-C", app, *here, "--", "serve", env=command_environment()) as command:
@@ -87,6 +94,10 @@ def test_changes_of_parameters_come_when_the_service_was_killed(
             assert incamera("virtual", "fault", "set", "service-killed", *here).code == 0
             assert incamera("virtual", "set-param", f"services.Interval={value}", *here).code == 0
             command.await_output(f'["changed", "{value}"]')
+            await_door(incamera, camera, int(value))
+            port = ("tns1:Device/tnsaxis:IO/Port", f"port={value}", "state=true")
+            assert incamera("virtual", "send-event", "--state", *port, *here).code == 0
+            command.await_output(f'["port", {{"state": true, "port": {value}}}]')
         command.press_ctrl_c()
         command.finish()
 

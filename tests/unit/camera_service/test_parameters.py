@@ -7,18 +7,17 @@ import random
 import select
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.unit.acap_video.conftest import NEWEST, PACKAGE, STAND_INS, built_module
+from tests.unit.acap_video.conftest import built_module
 from tests.waiting import wait_until
 
 from .lines import Line
+from .programs import ASK, Program, ticks, used
 
 if TYPE_CHECKING:
     from .conftest import Service
@@ -28,14 +27,6 @@ pytestmark = pytest.mark.starts_processes
 
 OPEN, ADD, REMOVE, CHECK, STAGE, SYNC, GET, LIST, CHANGES, WATCH, UNWATCH, CHANGED = range(16, 28)
 SEED, ROUNDS = 20261202, 300
-START = """
-import json, sys, ctypes
-ctypes.CDLL(sys.argv[1] + "/libaxparameter.so.1")
-import acap
-acap.__path__.append(sys.argv[2])
-def tell(*words):
-    print(json.dumps(words), flush=True)
-"""
 SERVE = """
 @acap.parameters.on_change("Interval")
 def changed(value):
@@ -48,36 +39,8 @@ acap.wait()
 """
 
 
-class App:
-    """An app with parameters, in a process of its own."""
-
-    def __init__(self, module: Path, code: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", START + code, str(STAND_INS / NEWEST), str(module)],
-            env=os.environ | {"PYTHONPATH": str(PACKAGE / "src"), "ACAP_APP_NAME": "lamp"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def told(self) -> Any:
-        import json
-
-        assert self.process.stdout
-        return json.loads(self.process.stdout.readline() or "null")
-
-    def say(self, line: str) -> Any:
-        assert self.process.stdin
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return self.told()
+def app(module: Path, code: str) -> Program:
+    return Program(module, "libaxparameter.so.1", code)
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +70,7 @@ def write(path: Path, interval: str) -> None:
 
 def test_apps_see_one_another_and_what_the_host_changes(shared: Service, built_module: Path, folder: Path) -> None:
     setter = "for line in sys.stdin:\n    acap.parameters['Interval'] = line.strip()\n    tell(dict(acap.parameters))"
-    with App(built_module, SERVE) as one, App(built_module, setter) as other:
+    with app(built_module, SERVE) as one, app(built_module, setter) as other:
         assert one.told() == ["ready", "5"]
         assert other.say("6") == [{"Interval": "6", "Name": "a lamp"}]
         assert one.told() == ["changed", "6"]
@@ -117,14 +80,7 @@ def test_apps_see_one_another_and_what_the_host_changes(shared: Service, built_m
 
 
 def test_killed_service_is_told_and_comes_back_by_itself(shared: Service, built_module: Path, folder: Path) -> None:
-    ask = """
-for line in sys.stdin:
-    try:
-        tell(eval(line))
-    except acap.Error as error:
-        tell(type(error).__name__, isinstance(error, ConnectionError), error.code)
-"""
-    with App(built_module, SERVE) as one, App(built_module, ask) as other:
+    with app(built_module, SERVE) as one, app(built_module, ASK) as other:
         assert one.told() == ["ready", "5"]
         assert other.say("acap.parameters['Interval']") == ["5"]
         for value in ("6", "8"):
@@ -141,19 +97,16 @@ for line in sys.stdin:
 
 
 def test_waiting_app_uses_no_processor_time_while_the_service_is_gone(shared: Service, built_module: Path) -> None:
-    def ticks(pid: int) -> int:
-        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
-
-    with App(built_module, SERVE) as app:
-        assert app.told() == ["ready", "5"]
-        before = ticks(shared.process.pid), ticks(app.process.pid)
+    with app(built_module, SERVE) as one:
+        assert one.told() == ["ready", "5"]
+        before = ticks(shared.process.pid), ticks(one.process.pid)
         time.sleep(0.5)
         assert ticks(shared.process.pid) - before[0] <= 1
-        assert ticks(app.process.pid) - before[1] <= 1
+        assert ticks(one.process.pid) - before[1] <= 1
         shared.kill()
-        before_down = ticks(app.process.pid)
+        before_down = ticks(one.process.pid)
         time.sleep(1)
-        assert ticks(app.process.pid) - before_down <= 3
+        assert ticks(one.process.pid) - before_down <= 3
 
 
 def test_batch_over_a_restart_is_written_whole(shared: Service, built_module: Path, folder: Path) -> None:
@@ -166,25 +119,21 @@ sys.stdin.readline()
 _parameters.put(b"Name", b"twenty", True)
 tell(dict(acap.parameters))
 """
-    with App(built_module, code) as app:
-        assert app.told() == ["put"]
+    with app(built_module, code) as one:
+        assert one.told() == ["put"]
         assert 'Interval="5"' in (folder / "lamp").read_text("utf-8")
         shared.restart()
-        assert app.say("") == [{"Interval": "20", "Name": "twenty"}]
+        assert one.say("") == [{"Interval": "20", "Name": "twenty"}]
 
 
 def test_killed_app_leaves_nothing(shared: Service, built_module: Path) -> None:
-    process = Path(f"/proc/{shared.process.pid}")
-
-    def used() -> tuple[int, int]:
-        return len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
-
-    before = used()
-    with App(built_module, SERVE) as app:
-        assert app.told() == ["ready", "5"]
-        assert used() > before
+    before = used(shared.process.pid)
+    with app(built_module, SERVE) as one:
+        assert one.told() == ["ready", "5"]
+        assert used(shared.process.pid) > before
     wait_until(
-        lambda: all(now <= then for now, then in zip(used(), before, strict=True)), lambda: f"{used()} is {before}"
+        lambda: all(now <= then for now, then in zip(used(shared.process.pid), before, strict=True)),
+        lambda: f"{used(shared.process.pid)} is {before}",
     )
 
 

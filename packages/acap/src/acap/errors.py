@@ -59,6 +59,7 @@ Error
 │   ├── MissingEventKey   KeyError              an event is sent without one of its keys
 │   ├── EventClosed       ValueError            an event or a subscription is used after its end
 │   ├── EventTimeout      TimeoutError          the camera did not take the declaration in time
+│   ├── EventsDown        ConnectionError       the camera's service for events does not run
 │   └── EventFailed       OSError               any other error of the camera's events
 ├── MessageError
 │   ├── BadMessage        ValueError            a name, a definition or data that no topic can have
@@ -316,6 +317,10 @@ class EventTimeout(EventError, TimeoutError):
     """The camera did not take the declaration in time."""
 
 
+class EventsDown(EventError, ConnectionError):
+    """The camera's service for events does not run. It starts anew by itself: try again."""
+
+
 class EventFailed(EventError, OSError):
     """Another error of the camera's events."""
 
@@ -487,12 +492,13 @@ def storage_error(code: int, text: str, doing: str) -> StorageError:
 
 
 # AXEventErrorCode
-_EVENT_ARGUMENT, _EVENT_VALUE, _EVENT_KEY = 1, 2, 8
+_EVENT_GENERIC, _EVENT_ARGUMENT, _EVENT_VALUE, _EVENT_KEY = 0, 1, 2, 8
 
 
 def event_error(code: int, text: str, doing: str) -> EventError:
     """Return the exception for an error of the library for events: its *code* and *text*, and what was being done."""
     kinds: dict[int, type[EventError]] = {
+        _EVENT_GENERIC: EventsDown,
         _EVENT_ARGUMENT: BadEvent,
         _EVENT_VALUE: WrongEventType,
         _EVENT_KEY: NoSuchEventKey,

@@ -159,7 +159,8 @@ class State(_Declared):
 
     Rules of the camera can only start with an event that has exactly one key besides its source.
 
-    Raises BadEvent, EventTimeout, EventFailed, LibraryMissing. A value of another type raises WrongEventType.
+    Raises BadEvent, EventTimeout, EventsDown, EventFailed, LibraryMissing. A value of another type raises
+    WrongEventType.
     """
 
     def __init__(
@@ -241,7 +242,7 @@ class Pulse(_Declared):
         self._declare({}, nice_name, nice_names, stateless=True, tag=tag)
 
     def send(self, **keys: Given) -> None:
-        """Send the event with all its keys. Raises MissingEventKey, NoSuchEventKey, WrongEventType, EventFailed."""
+        """Send the event with all its keys. Raises MissingEventKey, NoSuchEventKey, WrongEventType, EventsDown."""
         if self._closed:
             raise EventClosed(f"the event {self._name} was closed")
         if self._declaration is None:
@@ -346,7 +347,7 @@ def subscribe(topic: str = "", *keys: str, timeout: float | None = None, **match
     "tnsaxis:level". States that are known come at once. *timeout*: seconds after which a loop ends when nothing comes.
 
     Each part of a topic has the name space of the part before: "tns1:Device/tnsaxis:IO/Port". Without one, it is
-    tnsaxis. Raises BadEvent, EventFailed, LibraryMissing.
+    tnsaxis. Raises BadEvent, EventsDown, EventFailed, LibraryMissing.
     """
     return Subscription(topic, *keys, timeout=timeout, match=match)
 

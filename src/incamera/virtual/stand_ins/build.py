@@ -54,7 +54,7 @@ FLAGS = (
 )
 LIBRARY_FLAGS = ("-shared", "-Wl,-z,nodelete")
 """An engine's thread, and types that GObject knows, have code of the library: it is never unloaded."""
-ENGINES = ("vdo", "drawing", "larod", "axparameter")
+ENGINES = ("vdo", "drawing", "larod", "axparameter", "axevent")
 """Folders of `engines`: what the service does for each library."""
 GLIB = {"libglib-2.0.so.0": "-DOF_GLIB", "libgobject-2.0.so.0": "-DOF_GOBJECT"}
 PITCH_STEPS = {"10.12": 192}
@@ -101,7 +101,7 @@ IMITATED = {
         engine="larod",
     ),
     "axstorage": Imitated((*GLIB, "-lpthread")),
-    "axevent": Imitated((*GLIB, "-lpthread")),
+    "axevent": Imitated((*GLIB, "-lpthread"), engine="axevent"),
     "axparameter": Imitated((*GLIB, "-lpthread"), engine="axparameter"),
     "licensekey": Imitated(()),
     "bbox": Imitated(("-lm", "-lpthread"), own=("incamera_draw",), engine="drawing"),

@@ -1,16 +1,6 @@
-/* Declarations and subscriptions. */
+/* Declarations and subscriptions of a program, and its line to the engine that has the events of all programs. The values
+   of states are here, too, so that they outlast the service. */
 #include "objects.h"
-
-#include <dirent.h>
-
-#define USUAL_FOLDER "/run/incamera-events"
-#define MAXIMUM_LOG (256 * 1024)
-#define MAXIMUM_OLD_LOGS 8
-
-struct waiting {
-    struct waiting *next;
-    AXEvent *event;
-};
 
 struct subscription {
     struct subscription *next;
@@ -18,31 +8,23 @@ struct subscription {
     AXEventKeyValueSet *filter;
     AXSubscriptionCallback callback;
     gpointer data;
-    struct waiting *waiting; /* the states when it began */
-    int log;
-    off_t offset;
 };
 
 struct declaration {
     struct declaration *next;
     guint number;
-    char name[64];
-    int file; /* which holds the lock */
     bool stateless, complete;
+    gint64 microseconds; /* of its last event */
     AXEventKeyValueSet *set;
     AXDeclarationCompleteCallback callback;
     gpointer data;
 };
 
 struct _AXEventHandler {
-    pthread_mutex_t mutex;
-    unsigned owners; /* the program and the sources */
-    bool freed;
-    char folder[PATH_SIZE];
-    int inotify;
-    guint source;
+    struct returning returning;
     struct subscription *subscriptions;
     struct declaration *declarations;
+    struct words_out out, opening; /* what the program asks; what a new line is told before */
 };
 
 /* What a source in the main context is about. */
@@ -64,60 +46,29 @@ static guint next_number(void)
     return number;
 }
 
-static void leave(AXEventHandler *handler)
-{
-    pthread_mutex_lock(&handler->mutex);
-    bool last = --handler->owners == 0;
-    pthread_mutex_unlock(&handler->mutex);
-    if (!last)
-        return;
-    if (handler->inotify >= 0)
-        close(handler->inotify);
-    pthread_mutex_destroy(&handler->mutex);
-    g_free(handler);
-}
-
 static void free_later(gpointer data)
 {
     struct later *later = data;
-    leave(later->handler);
+    returning_leave(&later->handler->returning);
     g_free(later);
 }
 
-/* Call FUNCTION in the main context. The handler's mutex is held. */
+/* Call FUNCTION in the main context. The handler's lock is held. */
 static void call_later(AXEventHandler *handler, GSourceFunc function, struct later values)
 {
     struct later *later = g_malloc0(sizeof *later);
     *later = values;
     later->handler = handler;
-    handler->owners++;
+    returning_enter(&handler->returning);
     g_timeout_add_full(G_PRIORITY_DEFAULT, 0, function, later, free_later);
 }
 
-static void path_of(const AXEventHandler *handler, const char *name, char *path)
-{
-    snprintf(path, 2 * PATH_SIZE, "%s/%s", handler->folder, name);
-}
-
-/* Lines */
-
-static void render_line(struct text *text, const char *name, bool stateless, const AXEventKeyValueSet *set,
-                        gint64 microseconds)
-{
-    char start[128];
-    snprintf(start, sizeof start, "%lld\t%s\t%s", (long long)microseconds, name, stateless ? "pulse" : "state");
-    text_add_string(text, start);
-    for (const struct pair *pair = set->first; pair; pair = pair->next)
-        write_pair(text, pair);
-    text_add_string(text, "\n");
-}
-
 /* The event of a line, or NULL. LINE is written to. */
-static AXEvent *parse_line(char *line, bool only_states)
+static AXEvent *parse_line(char *line)
 {
     char *rest = NULL, *time = strtok_r(line, "\t\n", &rest), *name = time ? strtok_r(NULL, "\t\n", &rest) : NULL;
     char *kind = name ? strtok_r(NULL, "\t\n", &rest) : NULL;
-    if (!kind || (only_states && strcmp(kind, "state") != 0))
+    if (!kind)
         return NULL;
     AXEventKeyValueSet *set = ax_event_key_value_set_new();
     for (char *part; (part = strtok_r(NULL, "\t\n", &rest));) {
@@ -130,84 +81,126 @@ static AXEvent *parse_line(char *line, bool only_states)
     return event;
 }
 
-static bool is_wanted(const struct subscription *subscription, const AXEvent *event)
+/* The line */
+
+engine_function engine_axevent;
+
+static const struct engine own_engines[] = {{"axevent", engine_axevent}, {0}};
+
+static struct words_out *begin_words(struct words_out *out, guint number)
 {
-    for (const struct pair *wanted = subscription->filter->first; wanted; wanted = wanted->next) {
-        if (!wanted->value.exists)
-            continue;
-        const struct pair *pair = find_pair(event->set, wanted->name.key, wanted->name.name_space);
-        if (!pair || !same_value(pair, wanted))
-            return false;
-    }
-    return true;
+    out->good = true;
+    out->size = 0;
+    words_put_number(out, number);
+    return out;
 }
 
-static void old_log(const AXEventHandler *handler, unsigned number, char *path)
+static void put_time(struct words_out *out, gint64 microseconds)
 {
-    snprintf(path, 2 * PATH_SIZE, "%s/log.%u", handler->folder, number);
+    words_put_number(out, (guint)((guint64)microseconds >> 32));
+    words_put_number(out, (guint)microseconds);
 }
 
-/* Begin a new log. The last line of the old one is its number, and tells its readers to go on with the next. */
-static void begin_log(const AXEventHandler *handler, const char *path)
+static void put_keys(struct words_out *out, const AXEventKeyValueSet *set)
 {
-    char old[2 * PATH_SIZE], line[64];
-    unsigned number = 0;
-    DIR *directory = opendir(handler->folder);
-    for (struct dirent *entry; directory && (entry = readdir(directory));) {
-        unsigned found;
-        if (sscanf(entry->d_name, "log.%u", &found) == 1 && found > number)
-            number = found;
-    }
-    if (directory)
-        closedir(directory);
-    number++;
-    int size = snprintf(line, sizeof line, "next\t%u\n", number);
-    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (fd >= 0)
-        service_write(fd, line, (size_t)size);
-    if (fd >= 0)
-        close(fd);
-    old_log(handler, number, old);
-    rename(path, old);
-    if (number > MAXIMUM_OLD_LOGS) {
-        old_log(handler, number - MAXIMUM_OLD_LOGS, old);
-        unlink(old);
-    }
+    struct text text = {0};
+    text_add_string(&text, "");
+    for (const struct pair *pair = set->first; pair; pair = pair->next)
+        write_pair(&text, pair);
+    out->good = out->good && text.size <= EVENT_LONGEST;
+    words_put_text(out, text.data);
+    g_free(text.data);
 }
 
-/* Write an event for all programs. The folder's lock is held. */
-static bool log_line(const AXEventHandler *handler, const struct text *line)
+static void put_declaration(struct words_out *out, const struct declaration *declaration)
 {
-    char path[2 * PATH_SIZE];
-    struct stat status;
-    path_of(handler, "log", path);
-    if (stat(path, &status) == 0 && status.st_size > MAXIMUM_LOG)
-        begin_log(handler, path);
-    int fd = service_open(path, O_WRONLY | O_APPEND);
-    bool done = fd >= 0 && service_write(fd, line->data, line->size);
-    if (fd >= 0)
-        close(fd);
+    begin_words(out, declaration->number);
+    words_put_number(out, declaration->stateless);
+    put_time(out, declaration->microseconds);
+    put_keys(out, declaration->set);
+}
+
+/* Ask for what was written. False: an error with CODE, or GENERIC when the service does not run. */
+static gboolean order(AXEventHandler *handler, guint32 kind, AXEventErrorCode code, GError **error)
+{
+    if (!handler->out.good)
+        return fail(error, code, "its keys are too long");
+    struct line_message *answer = returning_ask(&handler->returning, kind, handler->out.data, handler->out.size);
+    if (!answer)
+        return fail(error, AX_EVENT_ERROR_GENERIC, "the service for events is not running");
+    gboolean done = answer->code == 0;
+    char why[128];
+    snprintf(why, sizeof why, "%.*s", (int)(answer->size < 127 ? answer->size : 127), (const char *)answer->data);
+    line_free(answer);
+    return done || fail(error, code, why);
+}
+
+/* Ask while the line is being opened. */
+static bool order_new(AXEventHandler *handler, guint32 kind)
+{
+    const struct words_out *out = &handler->opening;
+    struct line_message *answer = line_ask(handler->returning.line, kind, out->data, out->size);
+    bool done = answer && answer->code == 0;
+    if (answer)
+        line_free(answer);
     return done;
+}
+
+static bool listen_for_events(AXEventHandler *handler)
+{
+    struct line_message *answer = line_ask(handler->returning.line, EVENT_LISTEN, NULL, 0);
+    int fd = answer ? line_take_fd(answer, 0) : -1;
+    if (answer)
+        line_free(answer);
+    if (fd >= 0)
+        returning_listen(&handler->returning, fd);
+    return fd >= 0;
+}
+
+static bool declare_again(AXEventHandler *handler, const struct declaration *declaration)
+{
+    if (!declaration)
+        return true;
+    bool good = declare_again(handler, declaration->next); /* the oldest first */
+    put_declaration(&handler->opening, declaration);
+    return good && order_new(handler, EVENT_DECLARE);
+}
+
+static bool subscribe_again(AXEventHandler *handler, const struct subscription *subscription)
+{
+    if (!subscription)
+        return true;
+    bool good = subscribe_again(handler, subscription->next);
+    put_keys(begin_words(&handler->opening, subscription->number), subscription->filter);
+    return good && order_new(handler, EVENT_SUBSCRIBE);
+}
+
+/* Declare and subscribe anew. States come anew, too. */
+static bool begin_line(struct returning *returning)
+{
+    AXEventHandler *handler = (AXEventHandler *)returning;
+    return listen_for_events(handler) && declare_again(handler, handler->declarations) &&
+           subscribe_again(handler, handler->subscriptions);
+}
+
+/* Begin what the service tells of: the line then returns by itself. */
+static bool begin_waiting(AXEventHandler *handler)
+{
+    struct returning *returning = &handler->returning;
+    if (returning->owner != getpid())
+        return false;
+    bool waited = returning->waits;
+    returning->waits = true;
+    if ((returning->line && !returning_is_dead(returning->line)) || returning_open(returning))
+        return true;
+    returning->waits = waited;
+    return false;
 }
 
 /* Declarations */
 
-static bool write_state(struct declaration *declaration, const struct text *line)
+static void free_declaration(struct declaration *declaration)
 {
-    return lseek(declaration->file, 0, SEEK_SET) == 0 && service_write(declaration->file, line->data, line->size) &&
-           ftruncate(declaration->file, (off_t)line->size) == 0;
-}
-
-static void free_declaration(const AXEventHandler *handler, struct declaration *declaration)
-{
-    char name[128], path[2 * PATH_SIZE];
-    int lock = service_lock(handler->folder);
-    snprintf(name, sizeof name, "declared/%s", declaration->name);
-    path_of(handler, name, path);
-    unlink(path);
-    close(declaration->file);
-    if (lock >= 0)
-        close(lock);
     ax_event_key_value_set_free(declaration->set);
     g_free(declaration);
 }
@@ -218,14 +211,14 @@ static gboolean complete(gpointer data)
     AXEventHandler *handler = later->handler;
     AXDeclarationCompleteCallback callback = NULL;
     gpointer user_data = NULL;
-    pthread_mutex_lock(&handler->mutex);
+    pthread_mutex_lock(&handler->returning.lock);
     for (struct declaration *declaration = handler->declarations; declaration; declaration = declaration->next)
         if (declaration->number == later->number) {
             declaration->complete = true;
             callback = declaration->callback;
             user_data = declaration->data;
         }
-    pthread_mutex_unlock(&handler->mutex);
+    pthread_mutex_unlock(&handler->returning.lock);
     if (callback)
         callback(later->number, user_data);
     return FALSE;
@@ -237,30 +230,6 @@ static bool has_topic(const AXEventKeyValueSet *set)
         if (strcmp(pair->name.key, "topic0") == 0 && pair->value.exists && pair->value.type == AX_VALUE_TYPE_STRING)
             return true;
     return false;
-}
-
-/* Make the file of a declaration, and hold its lock. */
-static bool open_declaration(const AXEventHandler *handler, struct declaration *declaration)
-{
-    char name[128], path[2 * PATH_SIZE];
-    struct text line = {0};
-    path_of(handler, "declared", path);
-    snprintf(declaration->name, sizeof declaration->name, "%d.%u", (int)getpid(), declaration->number);
-    snprintf(name, sizeof name, "declared/%s", declaration->name);
-    int lock = service_lock(handler->folder);
-    bool done = lock >= 0 && service_make_folder(path);
-    path_of(handler, name, path);
-    declaration->file = done ? open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-    if (declaration->file >= 0) {
-        flock(declaration->file, LOCK_EX | LOCK_NB);
-        render_line(&line, declaration->name, declaration->stateless, declaration->set, now());
-        /* Who waits for a state gets it when it is declared. */
-        done = write_state(declaration, &line) && (declaration->stateless || log_line(handler, &line));
-        g_free(line.data);
-    }
-    if (lock >= 0)
-        close(lock);
-    return done && declaration->file >= 0;
 }
 
 gboolean ax_event_handler_declare2(AXEventHandler *event_handler, AXEventKeyValueSet *key_value_set, gboolean stateless,
@@ -279,19 +248,20 @@ gboolean ax_event_handler_declare2(AXEventHandler *event_handler, AXEventKeyValu
     own->set = copy_set(key_value_set);
     own->callback = callback;
     own->data = user_data;
-    if (!open_declaration(event_handler, own)) {
-        if (own->file >= 0)
-            close(own->file);
-        ax_event_key_value_set_free(own->set);
-        g_free(own);
-        return fail(error, AX_EVENT_ERROR_DECLARATION, strerror(errno));
+    own->microseconds = now();
+    pthread_mutex_lock(&event_handler->returning.lock);
+    begin_waiting(event_handler);
+    put_declaration(&event_handler->out, own);
+    if (!order(event_handler, EVENT_DECLARE, AX_EVENT_ERROR_DECLARATION, error)) {
+        pthread_mutex_unlock(&event_handler->returning.lock);
+        free_declaration(own);
+        return FALSE;
     }
-    pthread_mutex_lock(&event_handler->mutex);
     own->next = event_handler->declarations;
     event_handler->declarations = own;
     *declaration = own->number;
     call_later(event_handler, complete, (struct later){.number = own->number});
-    pthread_mutex_unlock(&event_handler->mutex);
+    pthread_mutex_unlock(&event_handler->returning.lock);
     return TRUE;
 }
 
@@ -317,17 +287,21 @@ gboolean ax_event_handler_undeclare(AXEventHandler *event_handler, guint declara
     struct declaration *found = NULL;
     if (!event_handler)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "there is no handler");
-    pthread_mutex_lock(&event_handler->mutex);
+    pthread_mutex_lock(&event_handler->returning.lock);
     for (struct declaration **at = &event_handler->declarations; *at; at = &(*at)->next)
         if ((*at)->number == declaration) {
             found = *at;
             *at = found->next;
             break;
         }
-    pthread_mutex_unlock(&event_handler->mutex);
+    if (found) {
+        begin_words(&event_handler->out, declaration);
+        order(event_handler, EVENT_UNDECLARE, AX_EVENT_ERROR_UNDECLARE, NULL); /* one that has ended knows it no longer */
+    }
+    pthread_mutex_unlock(&event_handler->returning.lock);
     if (!found)
         return fail(error, AX_EVENT_ERROR_UNDECLARE, "there is no such declaration");
-    free_declaration(event_handler, found);
+    free_declaration(found);
     return TRUE;
 }
 
@@ -374,11 +348,10 @@ static AXEventKeyValueSet *merge(const struct declaration *declaration, const AX
 gboolean ax_event_handler_send_event(AXEventHandler *event_handler, guint declaration, AXEvent *event, GError **error)
 {
     struct declaration *found = NULL;
-    struct text line = {0};
     gboolean done = FALSE;
     if (!event_handler || !event)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "no handler, or no event");
-    pthread_mutex_lock(&event_handler->mutex);
+    pthread_mutex_lock(&event_handler->returning.lock);
     for (struct declaration *one = event_handler->declarations; one; one = one->next)
         if (one->number == declaration)
             found = one;
@@ -386,21 +359,18 @@ gboolean ax_event_handler_send_event(AXEventHandler *event_handler, guint declar
     if (!found || !found->complete) {
         fail(error, AX_EVENT_ERROR_SEND, found ? "the declaration is not complete" : "there is no such declaration");
     } else if (set) {
-        int lock = service_lock(event_handler->folder);
-        render_line(&line, found->name, found->stateless, set, event->microseconds);
-        done = lock >= 0 && log_line(event_handler, &line) && (found->stateless || write_state(found, &line));
-        if (!done)
-            fail(error, AX_EVENT_ERROR_SEND, strerror(errno));
-        if (lock >= 0)
-            close(lock);
-        g_free(line.data);
+        struct words_out *out = begin_words(&event_handler->out, declaration);
+        put_time(out, event->microseconds);
+        put_keys(out, set);
+        done = order(event_handler, EVENT_SEND, AX_EVENT_ERROR_SEND, error);
         if (!found->stateless && done) {
             ax_event_key_value_set_free(found->set);
             found->set = copy_set(set);
+            found->microseconds = event->microseconds;
         }
     }
     ax_event_key_value_set_free(set);
-    pthread_mutex_unlock(&event_handler->mutex);
+    pthread_mutex_unlock(&event_handler->returning.lock);
     return done;
 }
 
@@ -408,193 +378,42 @@ gboolean ax_event_handler_send_event(AXEventHandler *event_handler, guint declar
 
 static void free_subscription(struct subscription *subscription)
 {
-    while (subscription->waiting) {
-        struct waiting *waiting = subscription->waiting;
-        subscription->waiting = waiting->next;
-        ax_event_free(waiting->event);
-        g_free(waiting);
-    }
-    if (subscription->log >= 0)
-        close(subscription->log);
     ax_event_key_value_set_free(subscription->filter);
     g_free(subscription);
 }
 
-/* The next whole line of the log, or NULL. Free it with g_free. */
-static char *read_line(struct subscription *subscription)
+/* An event has come. The callback may unsubscribe, and free the handler. */
+static void told(struct returning *returning, const struct line_message *message)
 {
-    struct text line = {0};
-    char part[1024], *end = NULL;
-    ssize_t count;
-    while (!end &&
-           (count = pread(subscription->log, part, sizeof part, subscription->offset + (off_t)line.size)) > 0) {
-        end = memchr(part, '\n', (size_t)count);
-        text_add(&line, part, end ? (size_t)(end - part) + 1 : (size_t)count);
-    }
-    if (end) {
-        subscription->offset += (off_t)line.size;
-        return line.data;
-    }
-    g_free(line.data);
-    return NULL;
-}
-
-/* Go on with the log after the old one of this NUMBER. */
-static void open_next_log(const AXEventHandler *handler, struct subscription *subscription, unsigned number)
-{
-    char path[2 * PATH_SIZE];
-    int lock = service_lock(handler->folder);
-    close(subscription->log);
-    old_log(handler, number + 1, path);
-    subscription->log = open(path, O_RDONLY | O_CLOEXEC);
-    if (subscription->log < 0) {
-        path_of(handler, "log", path);
-        subscription->log = service_open(path, O_RDONLY);
-    }
-    subscription->offset = 0;
-    if (lock >= 0)
-        close(lock);
-}
-
-/* The next event in the log that SUBSCRIPTION wants, or NULL. */
-static AXEvent *read_log(const AXEventHandler *handler, struct subscription *subscription)
-{
-    for (char *line; (line = read_line(subscription));) {
-        AXEvent *event = NULL;
-        if (strncmp(line, "next\t", 5) == 0)
-            open_next_log(handler, subscription, (unsigned)strtoul(line + 5, NULL, 10));
-        else
-            event = parse_line(line, false);
-        g_free(line);
-        if (event && is_wanted(subscription, event))
-            return event;
-        ax_event_free(event);
-    }
-    return NULL;
-}
-
-static struct subscription *find_subscription(AXEventHandler *handler, guint number)
-{
+    AXEventHandler *handler = (AXEventHandler *)returning;
+    struct words words = words_of(message);
+    guint number = words_number(&words);
+    gchar *line = g_strdup(words_text(&words));
     struct subscription *subscription = handler->subscriptions;
     while (subscription && subscription->number != number)
         subscription = subscription->next;
-    return subscription;
+    AXEvent *event = words.good && subscription ? parse_line(line) : NULL;
+    g_free(line);
+    if (!event)
+        return;
+    AXSubscriptionCallback callback = subscription->callback;
+    gpointer data = subscription->data;
+    pthread_mutex_unlock(&returning->lock);
+    callback(number, event, data); /* which frees the event */
+    pthread_mutex_lock(&returning->lock);
 }
 
-/* Give each subscription what is there for it. Callbacks may unsubscribe, and free the handler. */
-static void deliver(AXEventHandler *handler)
+static void destroy(struct returning *returning)
 {
-    pthread_mutex_lock(&handler->mutex);
-    handler->owners++;
-    size_t count = 0;
-    for (struct subscription *one = handler->subscriptions; one; one = one->next)
-        count++;
-    guint *numbers_now = g_malloc0((count + 1) * sizeof *numbers_now);
-    count = 0;
-    for (struct subscription *one = handler->subscriptions; one; one = one->next)
-        numbers_now[count++] = one->number;
-    for (size_t n = count; n-- > 0;) { /* the oldest first */
-        struct subscription *subscription;
-        while (!handler->freed && (subscription = find_subscription(handler, numbers_now[n]))) {
-            struct waiting *waiting = subscription->waiting;
-            AXEvent *event;
-            if (waiting) {
-                subscription->waiting = waiting->next;
-                event = waiting->event;
-                g_free(waiting);
-            } else {
-                event = read_log(handler, subscription);
-            }
-            if (!event)
-                break;
-            AXSubscriptionCallback callback = subscription->callback;
-            gpointer data = subscription->data;
-            pthread_mutex_unlock(&handler->mutex);
-            callback(numbers_now[n], event, data); /* which frees the event */
-            pthread_mutex_lock(&handler->mutex);
-        }
-    }
-    g_free(numbers_now);
-    pthread_mutex_unlock(&handler->mutex);
-    leave(handler);
+    g_free(returning);
 }
 
-static gboolean log_changed(gint fd, GIOCondition condition, gpointer data)
-{
-    (void)condition;
-    service_drain(fd);
-    deliver(data);
-    return TRUE;
-}
-
-static gboolean begin_subscription(gpointer data)
-{
-    struct later *later = data;
-    deliver(later->handler);
-    return FALSE;
-}
-
-static void leave_handler(gpointer data)
-{
-    leave(data);
-}
-
-/* Whether the program that made the file of a declaration still runs. */
-static bool is_alive(const char *name, const char *path)
-{
-    if (strncmp(name, "camera", 6) == 0)
-        return true;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool alive = flock(fd, LOCK_SH | LOCK_NB) != 0;
-    close(fd);
-    return alive;
-}
-
-static int compare_names(const void *one, const void *other)
-{
-    return strcmp(*(char *const *)one, *(char *const *)other);
-}
-
-/* Collect the states that SUBSCRIPTION wants. The folder's lock is held. */
-static void collect_states(const AXEventHandler *handler, struct subscription *subscription)
-{
-    char folder[2 * PATH_SIZE], path[3 * PATH_SIZE];
-    char *names[256];
-    size_t count = 0;
-    struct waiting **last = &subscription->waiting;
-    path_of(handler, "declared", folder);
-    DIR *directory = opendir(folder);
-    for (struct dirent *entry; directory && count < sizeof names / sizeof *names && (entry = readdir(directory));)
-        if (entry->d_name[0] != '.')
-            names[count++] = g_strdup(entry->d_name);
-    if (directory)
-        closedir(directory);
-    qsort(names, count, sizeof *names, compare_names);
-    for (size_t n = 0; n < count; n++) {
-        snprintf(path, sizeof path, "%s/%.200s", folder, names[n]);
-        if (!is_alive(names[n], path))
-            unlink(path);
-        char *line = service_read(path);
-        AXEvent *event = line ? parse_line(line, true) : NULL;
-        if (event && is_wanted(subscription, event)) {
-            *last = g_malloc0(sizeof **last);
-            (*last)->event = event;
-            last = &(*last)->next;
-        } else {
-            ax_event_free(event);
-        }
-        g_free(line);
-        g_free(names[n]);
-    }
-}
+static const struct returning_kind kind = {own_engines, begin_line, told, destroy};
 
 gboolean ax_event_handler_subscribe(AXEventHandler *event_handler, AXEventKeyValueSet *key_value_set,
                                     guint *subscription, AXSubscriptionCallback callback, gpointer user_data,
                                     GError **error)
 {
-    char path[2 * PATH_SIZE];
     if (!event_handler || !key_value_set || !subscription || !callback)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "no handler, keys, callback or place for the subscription");
     struct subscription *own = g_malloc0(sizeof *own);
@@ -602,34 +421,18 @@ gboolean ax_event_handler_subscribe(AXEventHandler *event_handler, AXEventKeyVal
     own->filter = copy_set(key_value_set);
     own->callback = callback;
     own->data = user_data;
-    pthread_mutex_lock(&event_handler->mutex);
-    int lock = service_lock(event_handler->folder);
-    if (lock >= 0 && event_handler->inotify < 0) {
-        event_handler->owners++;
-        event_handler->inotify =
-            service_watch(event_handler->folder, log_changed, event_handler, leave_handler, &event_handler->source);
-        if (event_handler->inotify < 0)
-            event_handler->owners--;
-    }
-    if (lock < 0 || event_handler->inotify < 0) {
-        fail(error, AX_EVENT_ERROR_SUBSCRIPTION, strerror(errno));
-        own->log = -1;
+    pthread_mutex_lock(&event_handler->returning.lock);
+    begin_waiting(event_handler);
+    put_keys(begin_words(&event_handler->out, own->number), own->filter);
+    if (!order(event_handler, EVENT_SUBSCRIBE, AX_EVENT_ERROR_SUBSCRIPTION, error)) {
+        pthread_mutex_unlock(&event_handler->returning.lock);
         free_subscription(own);
-        if (lock >= 0)
-            close(lock);
-        pthread_mutex_unlock(&event_handler->mutex);
         return FALSE;
     }
-    path_of(event_handler, "log", path);
-    own->log = service_open(path, O_RDONLY);
-    own->offset = own->log >= 0 ? lseek(own->log, 0, SEEK_END) : 0;
-    collect_states(event_handler, own);
-    close(lock);
     own->next = event_handler->subscriptions;
     event_handler->subscriptions = own;
     *subscription = own->number;
-    call_later(event_handler, begin_subscription, (struct later){.number = own->number});
-    pthread_mutex_unlock(&event_handler->mutex);
+    pthread_mutex_unlock(&event_handler->returning.lock);
     return TRUE;
 }
 
@@ -640,6 +443,8 @@ static bool remove_subscription(AXEventHandler *handler, guint number)
             struct subscription *found = *at;
             *at = found->next;
             free_subscription(found);
+            begin_words(&handler->out, number);
+            order(handler, EVENT_UNSUBSCRIBE, AX_EVENT_ERROR_UNSUBSCRIBE, NULL); /* one that has ended knows it no longer */
             return true;
         }
     return false;
@@ -649,9 +454,9 @@ gboolean ax_event_handler_unsubscribe(AXEventHandler *event_handler, guint subsc
 {
     if (!event_handler)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "there is no handler");
-    pthread_mutex_lock(&event_handler->mutex);
+    pthread_mutex_lock(&event_handler->returning.lock);
     bool found = remove_subscription(event_handler, subscription);
-    pthread_mutex_unlock(&event_handler->mutex);
+    pthread_mutex_unlock(&event_handler->returning.lock);
     return found || fail(error, AX_EVENT_ERROR_UNSUBSCRIBE, "there is no such subscription");
 }
 
@@ -668,22 +473,19 @@ gboolean ax_event_handler_unsubscribe_and_notify(AXEventHandler *event_handler, 
 {
     if (!event_handler)
         return fail(error, AX_EVENT_ERROR_INVALID_ARGUMENT, "there is no handler");
-    pthread_mutex_lock(&event_handler->mutex);
+    pthread_mutex_lock(&event_handler->returning.lock);
     bool found = remove_subscription(event_handler, subscription);
     if (found && callback)
         call_later(event_handler, tell_end,
                    (struct later){.number = subscription, .callback = callback, .data = user_data});
-    pthread_mutex_unlock(&event_handler->mutex);
+    pthread_mutex_unlock(&event_handler->returning.lock);
     return found || fail(error, AX_EVENT_ERROR_UNSUBSCRIBE, "there is no such subscription");
 }
 
 AXEventHandler *ax_event_handler_new(void)
 {
     AXEventHandler *handler = g_malloc0(sizeof *handler);
-    pthread_mutex_init(&handler->mutex, NULL);
-    snprintf(handler->folder, sizeof handler->folder, "%s", service_folder("INCAMERA_EVENTS", USUAL_FOLDER));
-    handler->owners = 1;
-    handler->inotify = -1;
+    returning_start(&handler->returning, &kind);
     return handler;
 }
 
@@ -691,21 +493,25 @@ void ax_event_handler_free(AXEventHandler *event_handler)
 {
     if (!event_handler)
         return;
-    pthread_mutex_lock(&event_handler->mutex);
-    event_handler->freed = true;
-    guint source = event_handler->source;
-    event_handler->source = 0;
+    pthread_mutex_lock(&event_handler->returning.lock);
     struct declaration *declarations = event_handler->declarations;
+    struct subscription *subscriptions = event_handler->subscriptions;
     event_handler->declarations = NULL;
-    while (event_handler->subscriptions)
-        remove_subscription(event_handler, event_handler->subscriptions->number);
-    pthread_mutex_unlock(&event_handler->mutex);
+    event_handler->subscriptions = NULL;
+    for (struct declaration *one = declarations; one; one = one->next) {
+        begin_words(&event_handler->out, one->number);
+        order(event_handler, EVENT_UNDECLARE, AX_EVENT_ERROR_UNDECLARE, NULL);
+    }
+    pthread_mutex_unlock(&event_handler->returning.lock);
     while (declarations) {
         struct declaration *next = declarations->next;
-        free_declaration(event_handler, declarations);
+        free_declaration(declarations);
         declarations = next;
     }
-    if (source)
-        g_source_remove(source);
-    leave(event_handler);
+    while (subscriptions) {
+        struct subscription *next = subscriptions->next;
+        free_subscription(subscriptions);
+        subscriptions = next;
+    }
+    returning_end(&event_handler->returning);
 }

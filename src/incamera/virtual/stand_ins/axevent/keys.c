@@ -136,19 +136,6 @@ static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set)
     return copy;
 }
 
-static bool same_value(const struct pair *one, const struct pair *other)
-{
-    if (one->value.type != other->value.type || !one->value.exists || !other->value.exists)
-        return false;
-    switch (one->value.type) {
-    case AX_VALUE_TYPE_DOUBLE: return one->value.real == other->value.real;
-    case AX_VALUE_TYPE_STRING: return same_text(one->value.text, other->value.text);
-    case AX_VALUE_TYPE_ELEMENT: return false;
-    case AX_VALUE_TYPE_BOOL: return one->value.boolean == other->value.boolean;
-    default: return one->value.integer == other->value.integer;
-    }
-}
-
 static const char type_letters[] = "ibdse";
 
 static void write_pair(struct text *text, const struct pair *pair)

@@ -1,20 +1,12 @@
-/* The stand-in of the library for events.
-
-   All programs of a camera share the folder INCAMERA_EVENTS, or /run/incamera-events. `log` has a line for each event that
-   was sent. Once it is large, it becomes `log.1` and so on, with `next` in its last line. `declared` has a file for each
-   declaration, with the line of its state. A program holds a lock on the files of its declarations: one without a lock
-   was left by a program that has ended. Those whose names begin with `camera` are the camera's own, and need no lock.
-
-   A line has parts with tabs between them: the time in microseconds, the declaration's name, `state` or `pulse`, and the
-   keys. A key is KEY;NAME SPACE;TYPE;MARKS;VALUE;NICE NAME;NICE NAME OF THE VALUE. What is not there is ~, and special
-   characters are written as %3B. */
+/* The stand-in of the library for events: its objects, and a line to the engine, which has the events of all programs. */
 #ifndef AXEVENT_OBJECTS_H
 #define AXEVENT_OBJECTS_H
 
-#include "service.h"
+#include "event_line.h"
+#include "returning.h"
+#include "text.h"
 
 #include <axsdk/axevent.h>
-#include <pthread.h>
 #include <stdarg.h>
 
 struct _AXEventElementItem {
@@ -73,7 +65,6 @@ static void free_pair(struct pair *pair);
 static struct pair *copy_pair(const struct pair *pair);
 static AXEventKeyValueSet *copy_set(const AXEventKeyValueSet *set);
 static void put_pair(AXEventKeyValueSet *set, struct pair *pair);
-static bool same_value(const struct pair *one, const struct pair *other);
 static void write_pair(struct text *text, const struct pair *pair);
 static struct pair *read_pair(char *part);
 

@@ -4,7 +4,8 @@
 
 #include "engine.h"
 
-engine_function engine_vdo, engine_drawing, engine_larod, engine_axparameter;
+engine_function engine_vdo, engine_drawing, engine_larod, engine_axparameter,
+    engine_axevent;
 
 static const struct engine engines[] = {
     {"vdo", engine_vdo},
@@ -13,6 +14,7 @@ static const struct engine engines[] = {
     {"axoverlay2", engine_drawing},
     {"larod", engine_larod},
     {"axparameter", engine_axparameter},
+    {"axevent", engine_axevent},
     {0},
 };
 

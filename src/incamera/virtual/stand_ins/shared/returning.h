@@ -186,6 +186,8 @@ static inline void returning_end(struct returning *returning)
     guint source = returning->source ? returning->source->number : 0, timer = returning->timer;
     returning->source = NULL;
     returning->timer = 0;
+    line_close(returning->line); /* the engine forgets what the program has there */
+    returning->line = NULL;
     pthread_mutex_unlock(&returning->lock);
     if (source)
         g_source_remove(source);
