@@ -102,6 +102,20 @@ def add_parser(commands: Any) -> None:
         choices=("there", "exiting", "full", "readonly", "pulled"),
         help="what becomes of the SD card: there, exiting (about to be removed), full, readonly or pulled",
     )
+    scene = add_command(
+        actions,
+        "scene",
+        execute_scene,
+        help="show or choose what a virtual camera sees: the known scene or a video of this computer",
+        description="Show or choose what a virtual camera sees: the known scene, or a video, a picture or a folder of "
+        "pictures of this computer. A video is played again and again, also after the camera restarts. Needs PyAV.",
+    )
+    scene.add_argument(
+        "scene",
+        nargs="?",
+        metavar="VIDEO|known",
+        help="a file or a folder; known is the known scene (default: show it)",
+    )
     fault = add_command(
         actions,
         "fault",
@@ -135,7 +149,7 @@ def add_parser(commands: Any) -> None:
     sign.add_argument(
         "--output", "-o", metavar="FILE", type=Path, help="where to write it (default: beside it, as NAME_signed.eap)"
     )
-    for parser in (events, send, params, change, storage, fault, picture):
+    for parser in (events, send, params, change, storage, scene, fault, picture):
         parser.add_argument("--device", metavar="NAME", help="the virtual camera (default: the only one that runs)")
 
 
@@ -398,6 +412,41 @@ def execute_storage(arguments: argparse.Namespace, console: Console) -> int:
     else:
         rows = [(one.name, one.state, format_bytes(one.size << 10), format_bytes(one.free << 10)) for one in storages]
         console.table(("STORAGE", "STATE", "SIZE", "FREE"), rows)
+    return 0
+
+
+def execute_scene(arguments: argparse.Namespace, console: Console) -> int:
+    from dataclasses import asdict  # lazy: start-up
+
+    from incamera.context import Context
+    from incamera.virtual.camera import camera_folder
+    from incamera.workflows.virtual_scene import describe_video, read_scene, show_known_scene, show_video
+    from incamera.workflows.virtual_services import open_virtual
+
+    context = Context.open(console)
+    source = None if arguments.scene in (None, "known") else Path(arguments.scene)
+    facts = describe_video(source) if source else None
+    with open_virtual(context, arguments.device) as (name, session):
+        folder = camera_folder(context.store, name)
+        if source:
+            show_video(session, folder, source)
+        elif arguments.scene:
+            show_known_scene(session, folder)
+        seen = read_scene(folder)
+    if arguments.json:
+        console.emit(
+            {
+                "device": name,
+                "scene": "video" if seen.source else "known",
+                "source": str(seen.source) if seen.source else None,
+                "error": seen.error,
+                "video": asdict(facts) if facts else None,
+            }
+        )
+    elif seen.error:
+        console.paragraph(f"{name} sees the known scene instead of {seen.source}: {seen.error}")
+    else:
+        console.paragraph(f"{name} sees {seen.source or 'the known scene'}")
     return 0
 
 

@@ -275,6 +275,11 @@ def stop_camera(store: Store, name: str) -> None:
         _prune(store)
 
 
+def camera_folder(store: Store, name: str) -> Path:
+    """Return the folder of the running camera *name*."""
+    return _folder(store) / name
+
+
 def restart_camera(store: Store, name: str, *, power_cut: bool = False) -> VirtualCamera:
     """Restart the camera called *name*, and return it once its SSH server answers.
 

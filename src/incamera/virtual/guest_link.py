@@ -67,6 +67,10 @@ class GuestLink:
             if time.monotonic() - asked < _SLOW_CLOCK_SECONDS:
                 break
 
+    def set_scene(self, number: int) -> None:
+        """Have the camera see the video of the file SCENE, which has this number."""
+        self._ask("scene", str(number))
+
     def find_use(self) -> str | None:
         """Return what uses the camera: a process that it did not start with, or a share. None if nothing does."""
         answer = "".join(filter(str.isprintable, self._ask("use")))[:_LONGEST_USE]

@@ -8,7 +8,7 @@ it is read here, apart from all else, with limits of memory and time. Where it c
 ends, and the other side loads its models again when it needs them.
 
 The other side greets first, with GREETING and eight bytes of its own, which come back. What came before is the rest of
-something that was cut off, and is passed over. Nothing is sent unasked but `inference_line.RESET`, when the process was
+something that was cut off, and is passed over. Nothing is sent unasked but `host_line.RESET`, when the process was
 started anew: the other side greets again then. Then it sends requests, one at a time, and each gets an answer. All
 numbers are little-endian.
 
@@ -24,17 +24,16 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import socket
 import stat
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
+from incamera.virtual.host_process import Gone, Line, limit, own_line, time_limit
 from incamera.virtual.litert import MOST_BYTES, MOST_DIMS, BadModel, LiteRt, Model, Tensor
 
 GREETING = b"incamera inference 1 LiteRT\0"
-_TOKEN = 8
 LOAD, RUN, UNLOAD = 1, 2, 3
 _GOOD, _FAILED = 0, 1
 _REQUEST = struct.Struct("<IIQ")
@@ -45,50 +44,6 @@ _LONGEST_TEXT = 1000
 _MOST_MEMORY = 4 << 30
 _MOST_SECONDS = 120
 _MOST_LOG = 1 << 20
-
-
-class Gone(Exception):
-    """The other side has closed the line, or speaks another language."""
-
-
-class Line:
-    """The line, as what sends and receives whole messages. Raises Gone."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-
-    def greet(self) -> None:
-        """Wait until the other side greets, and answer."""
-        seen = b""
-        while not seen.endswith(GREETING):
-            seen = (seen + self.receive(1))[-len(GREETING) :]
-        self.send(GREETING, self.receive(_TOKEN))
-
-    def greet_again(self, seen: int) -> None:
-        """Answer a further greeting, of which *seen* bytes were received. Its answer was not waited for."""
-        if self.receive(len(GREETING) - seen) != GREETING[seen:]:
-            raise Gone
-        self.send(GREETING, self.receive(_TOKEN))
-
-    def receive(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            try:
-                count = self._connection.recv_into(view)
-            except ConnectionError:
-                count = 0
-            if not count:
-                raise Gone
-            view = view[count:]
-        return data
-
-    def send(self, *parts: bytes | bytearray) -> None:
-        try:
-            for part in parts:
-                self._connection.sendall(part)
-        except ConnectionError:
-            raise Gone from None
 
 
 class Service:
@@ -103,20 +58,16 @@ class Service:
 
     def serve(self) -> None:
         """Answer requests until the line is closed. Raises Gone."""
-        self._line.greet()
+        self._line.greet(GREETING)
         while True:
-            head = self._line.receive(_REQUEST.size)
-            if GREETING.startswith(head):
-                self._line.greet_again(len(head))
-                continue
-            kind, number, size = _REQUEST.unpack(head)
+            kind, number, size = _REQUEST.unpack(self._line.receive_head(_REQUEST.size, GREETING))
             if size > MOST_BYTES or kind not in (LOAD, RUN, UNLOAD):
                 raise Gone
             data = self._line.receive(size)
             try:
                 if kind == LOAD and self._litert is None:
                     self._litert = self._open()  # it may have to be downloaded
-                with _time_limit():
+                with time_limit(_MOST_SECONDS):
                     number, answer = self._answer(kind, number, data)
             except BadModel as error:
                 text = str(error).encode()[:_LONGEST_TEXT]
@@ -160,21 +111,6 @@ def _describe(tensor: Tensor) -> bytes:
     return _TENSOR.pack(tensor.name.encode()[:63], tensor.type, len(tensor.dims), *dims)
 
 
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    """The kernel ends the process when the block takes too long: LiteRT cannot be interrupted otherwise."""
-    signal.alarm(_MOST_SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
-def _limit(what: int, most: int) -> None:
-    _, hard = resource.getrlimit(what)
-    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
 def _open_litert() -> LiteRt:
     """Return LiteRT, which is fetched if the store does not have it. Raises BadModel with a text for the user."""
     from incamera.build.litert import ensure_litert  # lazy: a model that the interpreter runs needs none of it
@@ -189,7 +125,7 @@ def _open_litert() -> LiteRt:
     try:
         path = ensure_litert(Context.open(SilentReporter()))
         # From now on, only the log is written. It is not longer than that, whatever models have LiteRT print.
-        _limit(resource.RLIMIT_FSIZE, _MOST_LOG)
+        limit(resource.RLIMIT_FSIZE, _MOST_LOG)
         return LiteRt(path)
     except InCameraError as error:
         hint = f"; {error.hint}" if error.hint else ""
@@ -200,12 +136,10 @@ def _open_litert() -> LiteRt:
 
 def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the app
-    _limit(resource.RLIMIT_AS, _MOST_MEMORY)
-    _limit(resource.RLIMIT_CORE, 0)
-    connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
-    connection.setblocking(True)
+    limit(resource.RLIMIT_AS, _MOST_MEMORY)
+    limit(resource.RLIMIT_CORE, 0)
     with suppress(Gone):
-        Service(Line(connection), _open_litert).serve()
+        Service(own_line(), _open_litert).serve()
     return 0
 
 

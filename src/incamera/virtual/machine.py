@@ -17,7 +17,7 @@ from incamera.errors import DeviceError
 from incamera.proc import minimal_environment, start_tied
 from incamera.virtual.console_log import ConsoleLog
 from incamera.virtual.guest_link import GuestLink
-from incamera.virtual.inference_line import InferenceLine
+from incamera.virtual.host_line import HOST_PROCESSES, HostLine
 from incamera.virtual.monitor import Monitor, parse_forwarded_port
 from incamera.virtual.qemu import FORWARDS_FILE, plan_host_options
 from incamera.virtual.watch import Ends
@@ -95,18 +95,18 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
     monitor_end, monitor_remote = socket.socketpair()
     link_end, link_remote = socket.socketpair()
     console_end, console_remote = socket.socketpair()
-    inference = InferenceLine(request.folder, request.environment)
-    inference_listener = inference.listen()
+    lines = {other.name: HostLine(other, request.folder, request.environment) for other in HOST_PROCESSES}
+    listeners = {name: line.listen() for name, line in lines.items()}
     words = list(request.machine) + plan_host_options(
         console=console_remote.fileno(),
         link=link_remote.fileno(),
         monitor=monitor_remote.fileno(),
-        inference=inference_listener.fileno(),
+        host_lines={name: listener.fileno() for name, listener in listeners.items()},
         disks=list(request.disks),
         ports=request.ports,
         relay=shlex.join([sys.executable, "-IS", _RELAY, str(request.folder / FORWARDS_FILE)]),
     )
-    remotes = (link_remote, monitor_remote, console_remote, inference_listener)
+    remotes = (link_remote, monitor_remote, console_remote, *listeners.values())
     passed = [remote.fileno() for remote in remotes]
     if state is not None:
         # Without this, QEMU keeps announcing the saved MAC address after the camera has got its own.
@@ -129,8 +129,9 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
             with watch.within(request.timeout):
                 monitor = Monitor(monitor_end, watch.wait)
             if state is not None:
-                inference.connect()
-                watch.inference = inference
+                for line in lines.values():
+                    line.connect()
+                watch.host_lines = list(lines.values())
             yield Machine(monitor, GuestLink(link_end, watch.wait), qemu.pid, watch, request.ports)
         finally:
             with _signals_blocked():
@@ -141,9 +142,10 @@ def running_machine(request: SupervisorRequest, watch: Watch, *, state: int | No
                 qemu.wait()
                 del watch.processes[process]
                 os.close(process)
-                watch.console = watch.inference = None
+                watch.console, watch.host_lines = None, []
                 console.close()
-                inference.close()
+                for line in lines.values():
+                    line.close()
 
 
 @contextmanager

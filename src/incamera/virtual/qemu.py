@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # the supervisor imports this module, and must start fast
     from incamera.virtual.firmware import Firmware
 
 PORT_NAME = "incamera"
-# The port to LiteRT on this computer (`inference_line.py`); `stand_ins/larod/remote.c` is the camera's end.
-INFERENCE_PORT_NAME = "incamera.inference"
+# The ports to processes of this computer (`host_line.py`); `stand_ins/shared/host_line.h` is the camera's end.
+HOST_LINES = ("inference", "video")
 # The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
 FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
@@ -62,7 +62,7 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
         *("-kernel", str(firmware.kernel), "-initrd", str(firmware.archive)),
         *("-append", "console=ttyAMA0 loglevel=4 panic=-1"),
         *("-device", "virtio-serial-device", "-device", f"virtserialport,chardev=link,name={PORT_NAME}"),
-        *("-device", f"virtserialport,chardev=inference,name={INFERENCE_PORT_NAME}"),
+        *(word for name in HOST_LINES for word in ("-device", f"virtserialport,chardev={name},name=incamera.{name}")),
         # With guest_announce, QEMU 7.2 crashes when a resumed camera reboots or switches itself off. Then nobody knows
         # which of the two it was.
         *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00,guest_announce=off"),
@@ -72,14 +72,21 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
 
 
 def plan_host_options(
-    *, console: int, link: int, monitor: int, inference: int, disks: list[Disk], relay: str, ports: Iterable[int]
+    *,
+    console: int,
+    link: int,
+    monitor: int,
+    host_lines: Mapping[str, int],
+    disks: list[Disk],
+    relay: str,
+    ports: Iterable[int],
 ) -> list[str]:
     """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
-    *console*, *link* and *monitor* are descriptors of sockets, *inference* is one at which QEMU listens. The network
-    is closed (`restrict=on`): the camera reaches neither the host nor other networks. The camera's *ports* are
-    forwarded from ports of 127.0.0.1. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS starts the command
-    *relay*, with the port as its last argument.
+    *console*, *link* and *monitor* are descriptors of sockets, *host_lines* those at which QEMU listens, for each of
+    HOST_LINES. The network is closed (`restrict=on`): the camera reaches neither the host nor other networks. The
+    camera's *ports* are forwarded from ports of 127.0.0.1. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS
+    starts the command *relay*, with the port as its last argument.
     """
     network = "user,id=network,restrict=on" + "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}" for port in ports)
     for port in FORWARDED_PORTS:
@@ -90,8 +97,9 @@ def plan_host_options(
         *("-chardev", f"socket,id=console,fd={console}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "chardev=monitor,mode=control"),
         *("-chardev", f"socket,id=link,fd={link}"),
-        *("-chardev", f"socket,id=inference,fd={inference},server=on,wait=off"),
     ]
+    for name, listener in host_lines.items():
+        words += ["-chardev", f"socket,id={name},fd={listener},server=on,wait=off"]
     for disk in disks:
         options = "detect-zeroes=unmap,discard=unmap"
         if disk.base is not None:

@@ -29,7 +29,7 @@ from typing import Any
 
 from incamera.errors import DeviceError
 from incamera.proc import detach_from_parent
-from incamera.virtual.agreed import PORT_NAMES, POWER_CUT, RECORD, RESTART, UPGRADE, UPGRADED
+from incamera.virtual.agreed import PORT_NAMES, POWER_CUT, RECORD, RESTART, SCENE, UPGRADE, UPGRADED
 from incamera.virtual.camera_port import CameraPort
 from incamera.virtual.guest_link import UpgradeRefused
 from incamera.virtual.machine import SIGNALS, Machine, running_machine
@@ -206,6 +206,8 @@ class _Camera:
         request = self.request
         with self.watch.within(request.timeout):
             machine.wake(request.host_name, request.mac, request.settings, request.devices)
+            if scene := self._scene_number():
+                machine.link.set_scene(scene)
             if request.speaks_ssh:
                 self._read_banner(machine.ports[_SSH_PORT])
         self.woke = time.monotonic()
@@ -218,6 +220,13 @@ class _Camera:
         if is_first:
             _report({"camera": self._description()})
             self.supervisor.await_keep()
+
+    def _scene_number(self) -> int:
+        """Return the number of the video that the camera sees; 0 if it is the known scene. A restart keeps it."""
+        try:
+            return int(json.loads((self.request.folder / SCENE).read_bytes())["number"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
 
     def _description(self) -> dict[str, Any]:
         return {**(self.request.record or {}), **self.found}

@@ -16,7 +16,7 @@ from incamera.virtual.monitor import QemuCrashed
 if TYPE_CHECKING:
     from incamera.virtual.camera_port import CameraPort
     from incamera.virtual.console_log import ConsoleLog
-    from incamera.virtual.inference_line import InferenceLine
+    from incamera.virtual.host_line import HostLine
 
 
 class Stop(BaseException):
@@ -37,7 +37,7 @@ class Ends(StrEnum):
 
 class Watch:
     """Waits for descriptors. Meanwhile, it writes what the camera prints, passes on what goes through its ports, and
-    starts the process that runs its models.
+    starts the processes that run its models and read its video.
 
     `processes`: descriptors that can be read when a process ends, or when the starter says something.
     """
@@ -46,7 +46,7 @@ class Watch:
         self.processes: dict[int, Ends] = {}
         self.console: ConsoleLog | None = None
         self.ports: list[CameraPort] = []
-        self.inference: InferenceLine | None = None
+        self.host_lines: list[HostLine] = []
         self._deadline: float | None = None
         self._timeout = 0.0
 
@@ -75,7 +75,7 @@ class Watch:
         Returns none when something else has happened. Raises as `wait` does.
         """
         poll = select.poll()
-        passing_on: list[CameraPort | InferenceLine] = [*self.ports, *([self.inference] if self.inference else [])]
+        passing_on: list[CameraPort | HostLine] = [*self.ports, *self.host_lines]
         for one in passing_on:
             one.register(poll)
         for descriptor in (*self.processes, *descriptors):

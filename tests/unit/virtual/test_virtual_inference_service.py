@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import pytest
 
-from incamera.virtual.inference_service import GREETING, LOAD, RUN, UNLOAD, Gone, Line, Service
+from incamera.virtual.host_process import Gone, Line
+from incamera.virtual.inference_service import GREETING, LOAD, RUN, UNLOAD, Service
 from incamera.virtual.litert import BadModel, LiteRt, Tensor
 
 TOKEN = b"12345678"

@@ -84,6 +84,11 @@ while read -r word number time name address random settings devices <&3; do
             printf "$time" | set-clock
             echo "$number set" >&3
             ;;
+        scene)
+            # Read by the service of the camera's libraries. What is the time for others is its number.
+            echo "$time" >/run/incamera-camera/scene
+            echo "$number set" >&3
+            ;;
         use)
             find_use
             echo "$number $use" >&3

@@ -5,18 +5,13 @@
    process may end at any time: the line is then opened anew, and models are loaded again when they are needed. */
 #include "network.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <spawn.h>
-#include <sys/random.h>
 #include <sys/wait.h>
 
-#define PORTS "/sys/class/virtio-ports"
+#include "host_line.h"
+
 #define PORT_NAME "incamera.inference"
-#define TOKEN_BYTES 8
-#define RESET_BYTES 16
-#define MOST_RESETS 5
 #define MOST_ANSWER (256u << 20)
 #define WRITE_SECONDS 20
 #define ANSWER_SECONDS 600 /* LiteRT may have to be downloaded */
@@ -43,7 +38,7 @@ struct remote {
 };
 
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
-static int remote_line = -1;
+static struct host_line remote_line = {-1, 1000 * WRITE_SECONDS, 1000 * ANSWER_SECONDS};
 static unsigned line_number; /* opened so far */
 static pid_t line_owner, child; /* CHILD: the process that was started here, or 0 */
 static char child_python[512];
@@ -56,105 +51,12 @@ void renew_remote(void)
 
 static void close_remote_line(void)
 {
-    if (remote_line >= 0)
-        close(remote_line);
-    remote_line = -1;
+    host_line_close(&remote_line);
     if (child && line_owner == getpid()) {
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
     }
     child = 0;
-}
-
-static bool wait_for_line(short event, int seconds)
-{
-    struct pollfd one = {.fd = remote_line, .events = event};
-    int found;
-    do
-        found = poll(&one, 1, 1000 * seconds);
-    while (found < 0 && errno == EINTR);
-    return found > 0;
-}
-
-static bool send_all(const void *data, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        if (!wait_for_line(POLLOUT, WRITE_SECONDS))
-            return false;
-        ssize_t count = send(remote_line, (const char *)data + done, size - done, MSG_NOSIGNAL);
-        if (count < 0 && errno == ENOTSOCK)
-            count = write(remote_line, (const char *)data + done, size - done);
-        if (count < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (count <= 0)
-            return false;
-        done += (size_t)count;
-    }
-    return true;
-}
-
-static bool receive_all(void *data, size_t size)
-{
-    for (size_t done = 0; done < size;) {
-        if (!wait_for_line(POLLIN, ANSWER_SECONDS))
-            return false;
-        ssize_t count = read(remote_line, (char *)data + done, size - done);
-        if (count < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (count <= 0)
-            return false;
-        done += (size_t)count;
-    }
-    return true;
-}
-
-/* Send the greeting with a new token, and write what will come back. */
-static bool send_greeting(char *wanted)
-{
-    memcpy(wanted, line_greeting, sizeof line_greeting);
-    char *token = wanted + sizeof line_greeting;
-    return getrandom(token, TOKEN_BYTES, 0) == TOKEN_BYTES && send_all(wanted, sizeof line_greeting + TOKEN_BYTES);
-}
-
-/* What an earlier process has left on the line ends where the greeting begins. The process may end while it is greeted, and
-   another one, which tells so (RESET in inference_line.py), is greeted anew. */
-static bool greet_remote(void)
-{
-    char wanted[sizeof line_greeting + TOKEN_BYTES], seen[sizeof wanted] = "";
-    unsigned resets = 0, reset_bytes = 0;
-    if (!send_greeting(wanted))
-        return false;
-    while (memcmp(seen, wanted, sizeof wanted) != 0) {
-        memmove(seen, seen + 1, sizeof seen - 1);
-        if (!receive_all(&seen[sizeof seen - 1], 1))
-            return false;
-        reset_bytes = (uint8_t)seen[sizeof seen - 1] == 0xff ? reset_bytes + 1 : 0;
-        if (reset_bytes == RESET_BYTES) {
-            reset_bytes = 0;
-            if (++resets > MOST_RESETS || !send_greeting(wanted))
-                return false;
-        }
-    }
-    return true;
-}
-
-/* Write the path of the camera's virtio port. */
-static bool find_port(char *path, size_t size)
-{
-    DIR *ports = opendir(PORTS);
-    bool found = false;
-    for (struct dirent *entry; ports && !found && (entry = readdir(ports));) {
-        char name[sizeof PORT_NAME + 1] = "";
-        snprintf(path, size, PORTS "/%s/name", entry->d_name);
-        FILE *file = fopen(path, "re");
-        found = file && fgets(name, sizeof name, file) && strncmp(name, PORT_NAME "\n", sizeof PORT_NAME) == 0;
-        if (file)
-            fclose(file);
-        snprintf(path, size, "/dev/%s", entry->d_name);
-    }
-    if (ports)
-        closedir(ports);
-    return found;
 }
 
 static const char *chosen_python(void)
@@ -167,7 +69,7 @@ static const char *chosen_python(void)
 bool remote_exists(void)
 {
     char path[512];
-    return chosen_python() || find_port(path, sizeof path);
+    return chosen_python() || host_line_find_port(PORT_NAME, path, sizeof path);
 }
 
 /* The end of a socket whose other end PYTHON has. */
@@ -191,10 +93,9 @@ static int start_remote(const char *python)
     return -1;
 }
 
-/* Nobody speaks unasked on a line, but one whose process has ended, or was followed by another. */
 static void leave_stale_line(void)
 {
-    if (remote_line >= 0 && wait_for_line(POLLIN, 0))
+    if (host_line_is_stale(&remote_line))
         close_remote_line();
 }
 
@@ -207,17 +108,17 @@ static bool open_line(larodError **error)
     if (python && strcmp(python, child_python) != 0)
         close_remote_line();
     leave_stale_line();
-    if (remote_line >= 0)
+    if (remote_line.fd >= 0)
         return true;
     line_owner = getpid();
     if (python)
-        remote_line = start_remote(python);
-    else if (find_port(path, sizeof path))
-        remote_line = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (remote_line < 0)
+        remote_line.fd = start_remote(python);
+    else if (host_line_find_port(PORT_NAME, path, sizeof path))
+        remote_line.fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (remote_line.fd < 0)
         return fail(error, LAROD_ERROR_LOAD_MODEL, "there is no way to LiteRT: %s", strerror(errno));
     line_number++;
-    if (greet_remote())
+    if (host_line_greet(&remote_line, line_greeting, sizeof line_greeting))
         return true;
     close_remote_line();
     return fail(error, LAROD_ERROR_LOAD_MODEL, "LiteRT does not answer");
@@ -229,17 +130,17 @@ static bool ask_remote(struct remote_message *message, uint8_t *const *parts, co
     message->size = 0;
     for (size_t number = 0; number < count; number++)
         message->size += sizes[number];
-    bool sent = send_all(message, sizeof *message);
+    bool sent = host_line_send(&remote_line, message, sizeof *message);
     for (size_t number = 0; sent && number < count; number++)
-        sent = send_all(parts[number], sizes[number]);
-    if (!sent || !receive_all(message, sizeof *message) || message->kind > 1 || message->size > MOST_ANSWER) {
+        sent = host_line_send(&remote_line, parts[number], sizes[number]);
+    if (!sent || !host_line_receive(&remote_line, message, sizeof *message) || message->kind > 1 || message->size > MOST_ANSWER) {
         close_remote_line();
         return fail(error, code, "LiteRT ended: the model may be damaged, or needs too much memory or time");
     }
     if (message->kind == 0)
         return true;
     char text[1024] = "";
-    bool is_text = message->size < sizeof text && receive_all(text, message->size);
+    bool is_text = message->size < sizeof text && host_line_receive(&remote_line, text, message->size);
     if (!is_text)
         close_remote_line();
     return fail(error, code, "%s", is_text ? text : "LiteRT's answer cannot be read");
@@ -279,11 +180,11 @@ static bool read_told(const struct remote_message *message, struct loaded *model
 {
     struct told told[2 * MOST_TENSORS];
     uint32_t counts[2];
-    if (message->size < sizeof counts || !receive_all(counts, sizeof counts) || counts[0] < 1 || counts[0] > MOST_TENSORS ||
+    if (message->size < sizeof counts || !host_line_receive(&remote_line, counts, sizeof counts) || counts[0] < 1 || counts[0] > MOST_TENSORS ||
         counts[1] < 1 || counts[1] > MOST_TENSORS)
         return false;
     size_t size = (counts[0] + counts[1]) * sizeof *told;
-    if (message->size != sizeof counts + size || !receive_all(told, size))
+    if (message->size != sizeof counts + size || !host_line_receive(&remote_line, told, size))
         return false;
     model->input_count = counts[0];
     model->output_count = counts[1];
@@ -330,7 +231,7 @@ void remote_unload(struct remote *remote)
         return;
     pthread_mutex_lock(&line_lock);
     leave_stale_line();
-    if (remote_line >= 0 && line_owner == getpid() && remote->line == line_number) {
+    if (remote_line.fd >= 0 && line_owner == getpid() && remote->line == line_number) {
         struct remote_message message = {.kind = REMOTE_UNLOAD, .model = remote->number};
         ask_remote(&message, NULL, NULL, 0, LAROD_ERROR_DELETE_MODEL, NULL);
     }
@@ -368,7 +269,7 @@ static bool run_there(struct remote *remote, struct loaded *model, uint8_t *cons
         return false;
     bool good = message.size == sum_of_sizes(out, model->output_count);
     for (size_t number = 0; good && number < model->output_count; number++)
-        good = receive_all(outputs[number], out[number]);
+        good = host_line_receive(&remote_line, outputs[number], out[number]);
     return good || give_up_line(LAROD_ERROR_JOB, error);
 }
 

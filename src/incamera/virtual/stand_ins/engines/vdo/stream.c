@@ -140,6 +140,14 @@ static guint raw_type(const struct geometry *geometry)
     return geometry->format == VDO_FORMAT_RGB ? VDO_FRAME_TYPE_RGB : VDO_FRAME_TYPE_PLANAR_RGB;
 }
 
+/* Draw what the camera sees at the moment WHEN. */
+static void draw_view(const struct stream *self, struct drawing *drawing, const struct geometry *geometry, guint64 when)
+{
+    unsigned video = self->line->alone ? 0 : video_scene();
+    if (!video || !draw_video(drawing, geometry, video, when))
+        draw_scene(drawing, geometry, self->facts.sequence, when);
+}
+
 /* Draw the scene of the moment WHEN into the slot. */
 void capture(struct stream *self, struct slot *slot, guint64 when, struct vdo_picture *picture)
 {
@@ -157,10 +165,10 @@ void capture(struct stream *self, struct slot *slot, guint64 when, struct vdo_pi
     };
     slot->sequence = picture->sequence;
     if (!self->scene.data) {
-        draw_scene(&slot->drawing, &self->geometry, picture->sequence, when);
+        draw_view(self, &slot->drawing, &self->geometry, when);
         return;
     }
-    draw_scene(&self->scene, &self->scene_geometry, picture->sequence, when);
+    draw_view(self, &self->scene, &self->scene_geometry, when);
     bool encoded = is_encoded(self->geometry.format);
     guint8 *turned = encoded ? self->turned : slot->drawing.data;
     if (self->facts.rotation)
@@ -186,6 +194,12 @@ void catch_up(struct stream *self)
     struct vdo_facts *facts = &self->facts;
     while (self->running && self->next_capture <= now) {
         struct slot *slot = free_slot_of(self);
+        if (slot && !self->line->alone && video_scene()) {
+            /* A video's pictures may take longer than a period. What is late for that is lost. */
+            guint64 late = (now - self->next_capture) / period(self);
+            note_facts(self, facts->sequence + (guint)late, facts->lost + (guint)late);
+            self->next_capture += late * period(self);
+        }
         if (slot) {
             guint dropped = frames_to_drop();
             bool sent = send_picture(self, slot, self->next_capture);

@@ -1,4 +1,4 @@
-"""The supervisor's part of the line to LiteRT: when the process starts, and what follows its end."""
+"""The supervisor's part of a line to a process of this computer: when the process starts, and what follows its end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.virtual import inference_line
-from incamera.virtual.inference_line import InferenceLine
+from incamera.virtual.host_line import INFERENCE, RESET, HostLine
 from incamera.virtual.inference_service import GREETING
 
 pytestmark = pytest.mark.starts_processes
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.starts_processes
 class Qemu:
     """Listens in place of QEMU, which passes on what the camera's virtio port sends."""
 
-    def __init__(self, line: InferenceLine) -> None:
+    def __init__(self, line: HostLine) -> None:
         self.line = line
         self.listener = line.listen()
         line.connect()
@@ -55,13 +54,13 @@ def qemu(tmp_path: Path) -> Iterator[Qemu]:
     # Longer than the path of a socket may be.
     folder = tmp_path / ("long" * 40)
     folder.mkdir()
-    line = InferenceLine(folder, {"INCAMERA_STORE": str(tmp_path / "store")})
+    line = HostLine(INFERENCE, folder, {"INCAMERA_STORE": str(tmp_path / "store")})
     found = Qemu(line)
     yield found
     line.close()
     found.listener.close()
     found.connection.close()
-    assert not (folder / inference_line.SOCKET).exists()
+    assert not (folder / INFERENCE.name).exists()
 
 
 def test_process_starts_with_the_first_request(qemu: Qemu) -> None:
@@ -79,7 +78,7 @@ def test_camera_sees_the_end_of_a_killed_process_and_gets_another(qemu: Qemu) ->
     assert qemu.handle()
     qemu.connection, _ = qemu.listener.accept()
     qemu.connection.settimeout(30)
-    assert qemu.connection.recv(100) == inference_line.RESET
+    assert qemu.connection.recv(100) == RESET
     qemu.greet()
     assert qemu.process() != first
 

@@ -1,8 +1,9 @@
-"""The supervisor's part of the line between a virtual camera and LiteRT: it starts `inference_service` when needed.
+"""The supervisor's part of a line between a virtual camera and a process of this computer, which it starts when needed.
 
-QEMU listens at a socket in the camera's folder. What connects there is the other end of the camera's virtio port. The
-supervisor connects at once, and waits until the camera sends something. Then it starts the process, which gets the
-connection. When the process ends, the camera sees the end of the line, and the supervisor connects anew.
+There are two: `inference_service` runs the camera's models, `video_service` reads the video that it sees. QEMU listens
+at a socket in the camera's folder. What connects there is the other end of the camera's virtio port. The supervisor
+connects at once, and waits until the camera sends something. Then it starts the process, which gets the connection.
+When the process ends, the camera sees the end of the line, and the supervisor connects anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +25,35 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-SOCKET = "inference"
-LOG = "inference.log"
 # The head of an answer that there is not. The camera may have missed that the line was closed for a moment, and would
 # wait for an answer of the process that has ended.
 RESET = b"\xff" * 16
-_WAIT_SECONDS = 3
 
 
-class InferenceLine:
-    """The line of one run of QEMU, with the camera's *folder*. *environment*: what a download needs of the user's."""
+@dataclass(frozen=True, slots=True)
+class HostProcess:
+    """What is at the other end of a line: *module*. *name*: that of QEMU's socket in the camera's folder, of the virtio
+    port, `incamera.NAME`, and of the log there.
+    """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    name: str
+    module: str
+    purpose: str
+
+
+INFERENCE = HostProcess("inference", "incamera.virtual.inference_service", "run models")
+VIDEO = HostProcess("video", "incamera.virtual.video_service", "read a video")
+HOST_PROCESSES = (INFERENCE, VIDEO)
+
+
+class HostLine:
+    """The line of one run of QEMU to *other*, which gets the camera's *folder* as its argument.
+
+    *environment*: what a download needs of the user's.
+    """
+
+    def __init__(self, other: HostProcess, folder: Path, environment: Mapping[str, str]) -> None:
+        self._other = other
         self._folder = folder
         self._environment = environment
         self._line: socket.socket | None = None
@@ -43,9 +62,9 @@ class InferenceLine:
 
     def listen(self) -> socket.socket:
         """Return the socket that QEMU is to listen at."""
-        (self._folder / SOCKET).unlink(missing_ok=True)
+        (self._folder / self._other.name).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
-        with _short(self._folder) as path:
+        with self._short() as path:
             listener.bind(path)
         listener.listen(1)
         return listener
@@ -54,11 +73,11 @@ class InferenceLine:
         """Wait for the camera's first request. Raises DeviceError."""
         line = socket.socket(socket.AF_UNIX)
         try:
-            with _short(self._folder) as path:
+            with self._short() as path:
                 line.connect(path)
         except OSError as error:
             line.close()
-            raise DeviceError(f"QEMU does not take the line for inference: {error}") from error
+            raise DeviceError(f"QEMU does not take the line for {self._other.name}: {error}") from error
         self._line = line
 
     def register(self, poll: select.poll) -> None:
@@ -92,12 +111,11 @@ class InferenceLine:
                 is_open = False
             if not is_open:  # QEMU has ended
                 return
-            words = [sys.executable, "-P", "-m", "incamera.virtual.inference_service"]
+            words = [sys.executable, "-P", "-m", self._other.module, str(self._folder)]
+            log = self._folder / f"{self._other.name}.log"
             env = minimal_environment(**self._environment)
             try:
-                self._process = start_tied(
-                    words, purpose="run models", log=self._folder / LOG, env=env, stdin=line.fileno()
-                )
+                self._process = start_tied(words, purpose=self._other.purpose, log=log, env=env, stdin=line.fileno())
             except ToolFailed:
                 return  # the camera sees the end of the line
         self._process_end = os.pidfd_open(self._process.pid)
@@ -116,14 +134,13 @@ class InferenceLine:
             self._line.close()
             self._line = None
         with suppress(OSError):
-            (self._folder / SOCKET).unlink()
+            (self._folder / self._other.name).unlink()
 
-
-@contextmanager
-def _short(folder: Path) -> Iterator[str]:
-    """Yield a path of the socket in *folder* that is short enough for the kernel, whatever the folder's is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{SOCKET}"
-    finally:
-        os.close(descriptor)
+    @contextmanager
+    def _short(self) -> Iterator[str]:
+        """Yield a path of the socket that is short enough for the kernel, whatever the folder's is."""
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{descriptor}/{self._other.name}"
+        finally:
+            os.close(descriptor)
