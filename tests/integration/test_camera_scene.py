@@ -41,7 +41,7 @@ def make_video(path: Path) -> Path:
 def color_of(pixel: Any) -> int | None:
     """Return which of COLORS a pixel has; None for another colour, as those of the known scene."""
     differences = [np.abs(np.asarray(pixel, int) - color).max() for color in COLORS]
-    return int(np.argmin(differences)) if min(differences) < 50 else None
+    return int(np.argmin(differences)) if min(differences) < 12 else None
 
 
 @on(DEFAULT_PROFILE, matrix=[profile for profile in PROFILES if profile != DEFAULT_PROFILE])

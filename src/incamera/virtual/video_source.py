@@ -45,16 +45,17 @@ class View:
 
     @property
     def size(self) -> int:
-        rows = {NV12: self.height + self.height // 2, PLANAR_RGB: 3 * self.height}
+        whole = self.height + self.height // 2
+        rows = {NV12: whole, FULL_NV12: whole, PLANAR_RGB: 3 * self.height}
         return self.pitch * rows.get(self.format, self.height)
 
 
-NV12, Y800, RGB, PLANAR_RGB = range(4)
-FORMATS = {NV12: "nv12", Y800: "nv12", RGB: "rgb24", PLANAR_RGB: "gbrp"}
+NV12, Y800, RGB, PLANAR_RGB, FULL_NV12 = range(5)
+FORMATS = {NV12: "nv12", Y800: "nv12", RGB: "rgb24", PLANAR_RGB: "gbrp", FULL_NV12: "nv12"}
 # The planes of a format: PyAV's number of each, the bytes of a column, how many rows share a value, that of black.
 _PLANES = {
     NV12: ((0, 1, 1, 16), (1, 1, 2, 128)), Y800: ((0, 1, 1, 16),), RGB: ((0, 3, 1, 0),),
-    PLANAR_RGB: ((2, 1, 1, 0), (0, 1, 1, 0), (1, 1, 1, 0)),
+    FULL_NV12: ((0, 1, 1, 0), (1, 1, 2, 128)), PLANAR_RGB: ((2, 1, 1, 0), (0, 1, 1, 0), (1, 1, 1, 0)),
 }  # fmt: skip
 
 
@@ -220,7 +221,8 @@ def render(frame: Any, aspect: float, view: View) -> bytes:
     *aspect*: how many times its pixels are wider than high.
     """
     across, down, left, top = _place(frame.width * aspect, frame.height, view)
-    scaled = frame.reformat(width=across, height=down, format=FORMATS[view.format])
+    levels = "JPEG" if view.format == FULL_NV12 else None
+    scaled = frame.reformat(width=across, height=down, format=FORMATS[view.format], dst_color_range=levels)
     parts: list[bytes | memoryview] = []
     for number, wide, step, black in _PLANES[view.format]:
         plane = scaled.planes[number]

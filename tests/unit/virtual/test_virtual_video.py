@@ -20,6 +20,7 @@ from incamera.errors import UsageError
 from incamera.virtual.agreed import SCENE, SCENE_FAILED
 from incamera.virtual.video_service import GREETING
 from incamera.virtual.video_source import (
+    FULL_NV12,
     NV12,
     PLANAR_RGB,
     RGB,
@@ -82,6 +83,10 @@ def test_pictures_have_the_planes_of_each_format(tmp_path: Path) -> None:
         y800 = picture(source, 0, View(Y800, 320, 0, 320, 180, 384)).reshape(180, 384)
         assert np.array_equal(nv12[:180], y800)
         assert not nv12[:, 320:].any()
+        full = picture(source, 0, View(FULL_NV12, 320, 0, 320, 180, 320)).reshape(270, 320)
+        brightness = 0.299 * COLORS[0][0] + 0.587 * COLORS[0][1] + 0.114 * COLORS[0][2]
+        assert abs(full[:180].mean() - brightness) < 2
+        assert abs(nv12[:180, :320].mean() - (16 + brightness * 219 / 255)) < 2
         assert nv12[180:, 1:320:2].mean() > 180 > 128 > nv12[180:, 0:320:2].mean()
 
 

@@ -92,7 +92,7 @@ bool is_encoded(guint format);
 bool choose_geometry(struct stream *stream);
 void draw_scene(struct drawing *drawing, const struct geometry *geometry, guint sequence, guint64 timestamp);
 unsigned video_scene(void);
-bool draw_video(struct drawing *drawing, const struct geometry *geometry, unsigned scene, guint64 when);
+bool draw_video(struct drawing *drawing, const struct geometry *geometry, unsigned scene, guint64 when, bool for_jpeg);
 void turn_picture(const guint8 *from, const struct geometry *geometry, guint8 *to, const struct geometry *turned,
                   guint rotation);
 bool is_drawn_over(const struct stream *stream);

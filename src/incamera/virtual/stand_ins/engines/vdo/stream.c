@@ -144,7 +144,7 @@ static guint raw_type(const struct geometry *geometry)
 static void draw_view(const struct stream *self, struct drawing *drawing, const struct geometry *geometry, guint64 when)
 {
     unsigned video = self->line->alone ? 0 : video_scene();
-    if (!video || !draw_video(drawing, geometry, video, when))
+    if (!video || !draw_video(drawing, geometry, video, when, self->geometry.format == VDO_FORMAT_JPEG))
         draw_scene(drawing, geometry, self->facts.sequence, when);
 }
 

@@ -30,7 +30,8 @@ struct picture_answer { /* a picture, or without one the reason */
     uint64_t size;
 };
 
-enum picture_format { AS_NV12, AS_Y800, AS_RGB, AS_PLANAR_RGB };
+/* JPEG is made of NV12 whose brightness has the full range. */
+enum picture_format { AS_NV12, AS_Y800, AS_RGB, AS_PLANAR_RGB, AS_FULL_NV12 };
 
 static pthread_mutex_t video_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct host_line video_line = {-1, WRITE_MILLISECONDS, FIRST_MILLISECONDS};
@@ -64,8 +65,10 @@ static bool open_video_line(void)
     return video_line.fd >= 0 && host_line_greet(&video_line, video_greeting, sizeof video_greeting);
 }
 
-static uint32_t format_of(const struct geometry *geometry)
+static uint32_t format_of(const struct geometry *geometry, bool for_jpeg)
 {
+    if (for_jpeg)
+        return AS_FULL_NV12;
     if (geometry->format == VDO_FORMAT_RGB)
         return AS_RGB;
     if (geometry->format == VDO_FORMAT_PLANAR_RGB)
@@ -81,11 +84,12 @@ static bool skip_reason(uint64_t size)
 }
 
 /* Whether there was an answer. *GOOD: with a picture. */
-static bool fetch_picture(guint8 *data, const struct geometry *geometry, unsigned scene, guint64 when, bool *good)
+static bool fetch_picture(guint8 *data, const struct geometry *geometry, unsigned scene, guint64 when, bool for_jpeg,
+                          bool *good)
 {
     const struct picture_request request = {
         .scene = scene,
-        .format = format_of(geometry),
+        .format = format_of(geometry, for_jpeg),
         .time = when,
         .across = geometry->across,
         .left = geometry->left,
@@ -105,13 +109,13 @@ static bool fetch_picture(guint8 *data, const struct geometry *geometry, unsigne
 }
 
 /* Draw the picture of the video SCENE at the time WHEN. False where there is none. */
-bool draw_video(struct drawing *drawing, const struct geometry *geometry, unsigned scene, guint64 when)
+bool draw_video(struct drawing *drawing, const struct geometry *geometry, unsigned scene, guint64 when, bool for_jpeg)
 {
     pthread_mutex_lock(&video_lock);
     bool good = false;
     if (failed_scene != scene || microseconds_now() >= retry_at) {
         drawing->drawn = false; /* of the known scene, nothing is left */
-        if (!fetch_picture(drawing->data, geometry, scene, when, &good))
+        if (!fetch_picture(drawing->data, geometry, scene, when, for_jpeg, &good))
             host_line_close(&video_line);
         failed_scene = good ? 0 : scene;
         retry_at = microseconds_now() + RETRY_SECONDS * 1000000ull;
