@@ -444,7 +444,7 @@ SCRIPTS = {
     "addresses": "touches no file",
     **dict.fromkeys(("declared", "log", "send", "params", "set"), "virtual/test_services.py"),
     **dict.fromkeys(("set-fault", "clear-fault", "faults"), "virtual/test_virtual_faults.py"),
-    **dict.fromkeys(("storages", "change-card", "kill-service"), "work in a folder of root's"),
+    **dict.fromkeys(("storages", "change-card", "kill-service", "set-scene"), "work in a folder of root's"),
 }
 """Each script of the shell that runs in a camera, and where planted links are tried with it."""
 
