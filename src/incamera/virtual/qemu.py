@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from incamera.errors import BuildError
+from incamera.virtual.host_line import HOST_PROCESSES
 
 if TYPE_CHECKING:  # the supervisor imports this module, and must start fast
     from incamera.targets.host import Host
@@ -15,8 +16,6 @@ if TYPE_CHECKING:  # the supervisor imports this module, and must start fast
     from incamera.virtual.firmware import Firmware
 
 PORT_NAME = "incamera"
-# The ports to processes of this computer (`host_line.py`); `stand_ins/shared/host_line.h` is the camera's end.
-HOST_LINES = ("inference", "video")
 # The ports that can be forwarded out of a virtual camera: SMB and NFS. In the camera, they are at HOST_ADDRESS.
 FORWARDED_PORTS = (445, 2049)
 HOST_ADDRESS = "10.0.2.100"
@@ -62,7 +61,7 @@ def plan_machine(tools: Path, host: Host, profile: Profile, firmware: Firmware) 
         *("-kernel", str(firmware.kernel), "-initrd", str(firmware.archive)),
         *("-append", "console=ttyAMA0 loglevel=4 panic=-1"),
         *("-device", "virtio-serial-device", "-device", f"virtserialport,chardev=link,name={PORT_NAME}"),
-        *(word for name in HOST_LINES for word in ("-device", f"virtserialport,chardev={name},name=incamera.{name}")),
+        *(word for other in HOST_PROCESSES for word in ("-device", _port_of(other.name))),
         # With guest_announce, QEMU 7.2 crashes when a resumed camera reboots or switches itself off. Then nobody knows
         # which of the two it was.
         *("-device", "virtio-net-device,netdev=network,mac=00:40:8c:00:00:00,guest_announce=off"),
@@ -84,7 +83,7 @@ def plan_host_options(
     """Return the part of QEMU's command line that connects the machine to this host: descriptors, files and ports.
 
     *console*, *link* and *monitor* are descriptors of sockets, *host_lines* those at which QEMU listens, for each of
-    HOST_LINES. The network is closed (`restrict=on`): the camera reaches neither the host nor other networks. The
+    HOST_PROCESSES. The network is closed (`restrict=on`): the camera reaches neither the host nor other networks. The
     camera's *ports* are forwarded from ports of 127.0.0.1. Only a connection to one of FORWARDED_PORTS at HOST_ADDRESS
     starts the command *relay*, with the port as its last argument.
     """
@@ -110,6 +109,11 @@ def plan_host_options(
         words += ["-drive", f"if=none,id={disk.serial},format=qcow2,file={_escape(disk.path)},{options}"]
         words += ["-device", f"virtio-blk-device,drive={disk.serial},serial={disk.serial}"]
     return words
+
+
+def _port_of(name: str) -> str:
+    """Return the virtio port to a process of this computer. `stand_ins/shared/host_line.h` is the camera's end."""
+    return f"virtserialport,chardev={name},name={PORT_NAME}.{name}"
 
 
 def _escape(value: Path | str) -> str:

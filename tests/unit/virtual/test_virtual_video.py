@@ -16,7 +16,8 @@ import av
 import numpy as np
 import pytest
 
-from incamera.errors import UsageError
+from incamera.errors import DeviceError, UsageError
+from incamera.proc import Result
 from incamera.virtual.agreed import SCENE, SCENE_FAILED
 from incamera.virtual.video_service import GREETING
 from incamera.virtual.video_source import (
@@ -33,6 +34,7 @@ from incamera.virtual.video_source import (
     opened,
     render,
 )
+from incamera.workflows import virtual_scene
 from incamera.workflows.virtual_scene import describe_video, read_scene
 
 pytestmark = pytest.mark.starts_processes
@@ -135,6 +137,20 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
         describe_video(tmp_path / "missing.mp4")
     told = describe_video(make_video(tmp_path / "film.mp4"))
     assert (told.width, told.height, told.rate, told.seconds) == (320, 180, 5, 3)
+
+
+def test_without_pyav_an_error_shows_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_without_pyav(words: list[str], **_: object) -> Result:
+        code = "import sys; sys.modules['av'] = None; from incamera.virtual.video_service import main; main()"
+        done = subprocess.run([words[0], "-P", "-c", code, *words[4:]], capture_output=True, check=True)
+        return Result(done.stdout, done.stderr)
+
+    monkeypatch.setattr(virtual_scene, "run", run_without_pyav)
+    with pytest.raises(DeviceError, match="needs PyAV") as caught:
+        describe_video(make_video(tmp_path / "film.mp4"))
+    assert "-m pip install av" in (caught.value.hint or "")
 
 
 class Camera:
