@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -138,11 +139,10 @@ def imports(environment: dict[str, str]) -> list[Figure]:
 
     def milliseconds(code: str) -> float:
         """Return the processor's milliseconds for a Python that runs *code*."""
-        before = os.times()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-c", code], env={**os.environ, **kept}, check=True)
-        after = os.times()
-        spent = after.children_user + after.children_system - before.children_user - before.children_system
-        return 1000 * spent
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     figures = []
     for name, goal, base, code in (
