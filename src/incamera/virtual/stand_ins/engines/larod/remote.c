@@ -99,7 +99,8 @@ static void leave_stale_line(void)
         close_remote_line();
 }
 
-static bool open_line(larodError **error)
+/* Open the line if it is not open. CODE: of the error, since a job that cannot be run says nothing of its model. */
+static bool open_line(int code, larodError **error)
 {
     const char *python = chosen_python();
     char path[512];
@@ -116,12 +117,12 @@ static bool open_line(larodError **error)
     else if (host_line_find_port(PORT_NAME, path, sizeof path))
         remote_line.fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (remote_line.fd < 0)
-        return fail(error, LAROD_ERROR_LOAD_MODEL, "there is no way to LiteRT: %s", strerror(errno));
+        return fail(error, code, "there is no way to LiteRT: %s", strerror(errno));
     line_number++;
     if (host_line_greet(&remote_line, line_greeting, sizeof line_greeting))
         return true;
     close_remote_line();
-    return fail(error, LAROD_ERROR_LOAD_MODEL, "LiteRT does not answer");
+    return fail(error, code, "LiteRT does not answer");
 }
 
 /* Send a request, and read the head of its answer. The request's data is in COUNT parts. */
@@ -200,7 +201,7 @@ static bool read_told(const struct remote_message *message, struct loaded *model
 static bool load_there(struct remote *remote, struct loaded *model, int code, larodError **error)
 {
     struct remote_message message = {.kind = REMOTE_LOAD};
-    if (!open_line(error) || !ask_remote(&message, &remote->file, &remote->size, 1, code, error))
+    if (!open_line(code, error) || !ask_remote(&message, &remote->file, &remote->size, 1, code, error))
         return false;
     remote->line = line_number;
     remote->number = message.model;
@@ -255,7 +256,7 @@ static bool run_there(struct remote *remote, struct loaded *model, uint8_t *cons
         in[number] = byte_size(&model->inputs[number]);
     for (size_t number = 0; number < model->output_count; number++)
         out[number] = byte_size(&model->outputs[number]);
-    if (!open_line(error))
+    if (!open_line(LAROD_ERROR_JOB, error))
         return false;
     if (remote->line != line_number) {
         struct loaded again = {0};
