@@ -25,7 +25,7 @@ from ..unit.acap_inference.conftest import built_module, inference
 from ..unit.acap_inference.networks import real
 from ..waiting import wait_until
 from .cameras import DEFAULT_PROFILE, PROFILES, on
-from .command import Finished, command_environment, running
+from .command import Finished, Running, command_environment, running
 from .paths import REPOSITORY, STORE
 
 if TYPE_CHECKING:
@@ -82,6 +82,12 @@ def told(done: Finished) -> dict[str, list[str]]:
     return {name: values for name, *values in map(json.loads, done.out.splitlines())}
 
 
+def told_by(command: Running) -> list[list[str]]:
+    """Return what the app has told in whole lines."""
+    whole = command.out.rpartition(b"\n")[0].decode()
+    return [json.loads(line) for line in whole.splitlines() if line.startswith("[")]
+
+
 def inference_processes(camera: VirtualCamera) -> list[int]:
     """Return the processes in which the camera's models run."""
     children = Path(f"/proc/{camera.pid}/task/{camera.pid}/children").read_text().split()
@@ -121,11 +127,11 @@ def test_app_goes_on_when_the_process_of_its_models_is_killed(
             [process] = wait_until(lambda: inference_processes(camera), "the process runs")
             os.kill(process, signal.SIGKILL)
             wait_until(partial(another, process), lambda: f"there is another: {command.out!r} {command.text}")
+        wait_until(lambda: told_by(command)[-1] == json.loads(wanted), lambda: f"the app goes on: {command.text}")
         command.press_ctrl_c()
         command.finish()
-    lines = [json.loads(line) for line in command.out.decode().splitlines() if line.startswith("[")]
+    lines = told_by(command)
     assert all(line in (json.loads(wanted), ["InferenceFailed"]) for line in lines), lines
-    assert lines[-1] == json.loads(wanted)
 
 
 @pytest.mark.matrix
